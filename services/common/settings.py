@@ -1,0 +1,192 @@
+"""All settings of nesycd, built once when a process starts and passed down.
+
+Each is an environment variable: `NESYCD_` + section + `__` + name, for instance
+`NESYCD_STUDENT__MODEL=Qwen/Qwen2.5-0.5B-Instruct`. docs/settings.md lists them all and is
+held to this module by a test. An unknown name or a bad value stops the start.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudentSettings(_Section):
+    """The student model and its engine."""
+
+    backend: Literal["vllm", "scripted"] = Field(
+        "vllm", description="`vllm`, or `scripted`: fixed replies without a model, for tests."
+    )
+    model: str = Field(
+        "", description="Hugging Face id or folder. Empty: SmolLM2-135M-Instruct from the cache."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Number format. `auto`: the model's own on a GPU; on a CPU bfloat16 where the "
+        "processor has AVX512-BF16 or AMX, float32 elsewhere.",
+    )
+    max_model_len: int = Field(
+        4096, ge=64, description="Longest prompt and completion together, in tokens."
+    )
+    kv_cache_bytes: int = Field(
+        1 << 30, ge=1 << 24, description="Memory for the key-value cache, in bytes."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of the engine. 0: all processors.")
+    max_sequences: int = Field(64, ge=1, description="Sequences decoded in one batch.")
+    max_queued: int = Field(
+        256, ge=1, description="Requests admitted per replica; one more gets RESOURCE_EXHAUSTED."
+    )
+    eager: bool = Field(
+        True, description="No compilation: starts in seconds, decodes somewhat slower."
+    )
+    stream_interval_ms: int = Field(
+        40,
+        ge=0,
+        description="Streamed tokens are sent together when they come within this time. "
+        "0: each alone. The first is never held back.",
+    )
+    adapters_dir: Path | None = Field(
+        None, description="Folder of LoRA adapters, NAME/VERSION/ each. Unset: no adapters."
+    )
+    default_adapter: str = Field(
+        "", description="Adapter for requests that name none. Empty: the bare model."
+    )
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256] = Field(
+        32, description="Highest LoRA rank the engine makes room for."
+    )
+    max_loras: int = Field(4, ge=1, description="Adapters that one batch may mix.")
+
+
+class KnowledgeSettings(_Section):
+    """The knowledge base."""
+
+    path: Path | None = Field(
+        None, description="SQLite file of the embedded store. Unset: `knowledge.db` in the cache."
+    )
+    embedder: str = Field(
+        "", description="Hugging Face id or folder with an ONNX encoder. Empty: all-MiniLM-L6-v2."
+    )
+    lexical_weight: float = Field(
+        0.3, ge=0, le=1, description="Weight of the keyword leg in the fusion."
+    )
+    vector_weight: float = Field(
+        0.7, ge=0, le=1, description="Weight of the vector leg in the fusion."
+    )
+    threads: int = Field(1, ge=1, description="CPU threads of the embedder.")
+
+
+class ReasonerSettings(_Section):
+    """The pipeline and the gate."""
+
+    gate_threshold: float = Field(
+        0.68,
+        ge=0,
+        le=1,
+        description="Confidence at or above which a direct answer stands (0.68 in the paper).",
+    )
+    max_question_chars: int = Field(8000, ge=1, description="Longest question, in characters.")
+    default_max_new_tokens: int = Field(
+        256, ge=1, description="Token limit of requests that set none."
+    )
+    max_new_tokens_limit: int = Field(1024, ge=1, description="Highest token limit accepted.")
+    top_k_limit: int = Field(8, ge=1, description="Most knowledge entries a request may ask for.")
+    default_budget_ms: int = Field(
+        120_000, ge=1, description="Budget of requests without budget and deadline."
+    )
+    knowledge_budget_share: float = Field(
+        0.25, gt=0, lt=1, description="Share of the budget that a lookup may take."
+    )
+    knowledge_timeout_ms: int = Field(
+        2000, ge=1, description="Longest wait for a lookup, whatever the budget."
+    )
+    conclude: bool = Field(
+        True,
+        description="Ask for the answer alone when a rationale ends without one.",
+    )
+
+
+class ServeSettings(_Section):
+    """The Ray Serve application."""
+
+    ray_address: str = Field(
+        "", description="Address of a running Ray cluster. Empty: a local Ray is started."
+    )
+    grpc_port: int = Field(9000, ge=0, le=65535, description="Inner gRPC port of Ray Serve.")
+    request_timeout_s: float = Field(
+        600, gt=0, description="Longest request that the Serve proxy lets run, in seconds."
+    )
+    reasoner_replicas: int = Field(1, ge=1, description="Fewest reasoner replicas.")
+    reasoner_max_replicas: int = Field(1, ge=1, description="Most reasoner replicas.")
+    student_replicas: int = Field(1, ge=1, description="Fewest student replicas.")
+    student_max_replicas: int = Field(1, ge=1, description="Most student replicas.")
+    student_gpus: float = Field(0, ge=0, description="GPUs per student replica. 0: CPU.")
+    knowledge_replicas: int = Field(1, ge=1, description="Fewest knowledge-base replicas.")
+    knowledge_max_replicas: int = Field(1, ge=1, description="Most knowledge-base replicas.")
+    start_timeout_s: float = Field(
+        300, gt=0, description="Longest wait for the application to become ready, in seconds."
+    )
+
+
+class GatewaySettings(_Section):
+    """The public gRPC edge."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(50051, ge=0, le=65535, description="Public gRPC port. 0: any free one.")
+    metrics_port: int = Field(
+        9464, ge=0, le=65535, description="Prometheus metrics over HTTP. 0: any free one."
+    )
+    upstream: str = Field(
+        "127.0.0.1:9000", description="Ray Serve's gRPC address; `nesycd serve` sets it itself."
+    )
+    max_message_bytes: int = Field(
+        1 << 20, ge=1024, description="Largest message accepted, in bytes."
+    )
+    max_concurrent_calls: int = Field(
+        1024, ge=1, description="Calls in flight; one more gets RESOURCE_EXHAUSTED."
+    )
+    health_interval_s: float = Field(
+        2.0, gt=0, description="Seconds between looks at the inner service's health."
+    )
+    drain_s: float = Field(
+        30.0, ge=0, description="Seconds that running calls may take to end at shutdown."
+    )
+
+
+class Settings(BaseSettings):
+    """All sections, read from the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NESYCD_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    cache_dir: Path = Field(
+        Path("~/.cache/nesycd"), description="Models, knowledge and other derived files."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level logged."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto`: console on a terminal, json elsewhere."
+    )
+    student: StudentSettings = StudentSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    reasoner: ReasonerSettings = ReasonerSettings()
+    serve: ServeSettings = ServeSettings()
+    gateway: GatewaySettings = GatewaySettings()
+
+    @property
+    def cache(self) -> Path:
+        """The cache folder, with `~` expanded."""
+        return self.cache_dir.expanduser()
+
+    @property
+    def knowledge_path(self) -> Path:
+        """The embedded store's file."""
+        return (self.knowledge.path or self.cache / "knowledge.db").expanduser()
