@@ -1,0 +1,1 @@
+"""Knowledge dumps in and out of a store."""

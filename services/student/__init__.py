@@ -1,0 +1,1 @@
+"""The student model: vLLM engine, adapters, a scripted fake."""
