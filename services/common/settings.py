@@ -96,6 +96,11 @@ class ReasonerSettings(_Section):
         256, ge=1, description="Token limit of requests that set none."
     )
     max_new_tokens_limit: int = Field(1024, ge=1, description="Highest token limit accepted.")
+    direct_max_new_tokens: int = Field(
+        32,
+        ge=1,
+        description="Token limit of the direct answer, and of an answer asked for alone.",
+    )
     top_k_limit: int = Field(8, ge=1, description="Most knowledge entries a request may ask for.")
     default_budget_ms: int = Field(
         120_000, ge=1, description="Budget of requests without budget and deadline."
@@ -119,6 +124,9 @@ class ServeSettings(_Section):
         "", description="Address of a running Ray cluster. Empty: a local Ray is started."
     )
     grpc_port: int = Field(9000, ge=0, le=65535, description="Inner gRPC port of Ray Serve.")
+    http_port: int = Field(
+        8000, ge=0, le=65535, description="Inner HTTP port of Ray Serve, for its own health checks."
+    )
     request_timeout_s: float = Field(
         600, gt=0, description="Longest request that the Serve proxy lets run, in seconds."
     )
@@ -126,6 +134,10 @@ class ServeSettings(_Section):
     reasoner_max_replicas: int = Field(1, ge=1, description="Most reasoner replicas.")
     student_replicas: int = Field(1, ge=1, description="Fewest student replicas.")
     student_max_replicas: int = Field(1, ge=1, description="Most student replicas.")
+    student_cpus: float = Field(
+        1, ge=0, description="Processors Ray sets aside per student replica."
+    )
+    light_cpus: float = Field(0.1, ge=0, description="Processors Ray sets aside per other replica.")
     student_gpus: float = Field(0, ge=0, description="GPUs per student replica. 0: CPU.")
     knowledge_replicas: int = Field(1, ge=1, description="Fewest knowledge-base replicas.")
     knowledge_max_replicas: int = Field(1, ge=1, description="Most knowledge-base replicas.")

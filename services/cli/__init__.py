@@ -1,0 +1,1 @@
+"""The `nesycd` command. Starts without torch, ray or vllm."""

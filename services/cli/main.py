@@ -1,0 +1,226 @@
+"""The commands, thin: parse, call, print. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.common.errors import ConfigurationError, NesycdError
+
+if TYPE_CHECKING:
+    from services.common.settings import Settings
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+SAMPLE_QUESTION = (
+    "A tap fills a tank at 12 litres per minute. "
+    "How many litres does it pour in 2 and a half hours?"
+)
+
+app = typer.Typer(
+    name="nesycd",
+    help="A small student model, an editable knowledge base, one gRPC call.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+adapters = typer.Typer(
+    help="List, load and unload the student's LoRA adapters.", no_args_is_help=True
+)
+app.add_typer(adapters, name="adapters")
+
+Address = Annotated[
+    str, typer.Option(help="Host and port of the gateway.", envvar="NESYCD_ADDRESS")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("nesycd"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: nesycd setup")
+def setup() -> None:
+    """Fetch the student model and the text encoder into the cache; quick when they are there."""
+    from services.cli.progress import Steps
+    from services.cli.serve import prepare_models
+
+    with Steps() as steps:
+        prepare_models(_settings(), steps)
+
+
+@app.command(epilog="Example: NESYCD_STUDENT__MODEL=./my-model nesycd serve --port 50051")
+def serve(
+    *,
+    port: Annotated[
+        int | None, typer.Option(help="Public gRPC port (setting gateway.port).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hugging Face id or folder (setting student.model).")
+    ] = None,
+    adapters_dir: Annotated[
+        str | None, typer.Option(help="Folder of LoRA adapters (setting student.adapters_dir).")
+    ] = None,
+    ask_question: Annotated[
+        str | None, typer.Option("--ask", help="Ask this question as soon as it serves.")
+    ] = None,
+    ask_sample: Annotated[
+        bool, typer.Option("--ask-sample", help="Ask a sample question as soon as it serves.")
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop after the answer, or at once without a question.")
+    ] = False,
+) -> None:
+    """Serve the student and the knowledge base, until Ctrl-C.
+
+    Every setting is an environment variable; docs/settings.md lists them.
+    """
+    from services.cli.serve import run
+
+    chosen = {
+        "NESYCD_GATEWAY__PORT": port,
+        "NESYCD_STUDENT__MODEL": model,
+        "NESYCD_STUDENT__ADAPTERS_DIR": adapters_dir,
+    }
+    os.environ.update({name: str(value) for name, value in chosen.items() if value is not None})
+    question = SAMPLE_QUESTION if ask_sample else ask_question
+    raise typer.Exit(run(_settings(), question=question, once=once))
+
+
+@app.command(epilog="Example: NESYCD_GATEWAY__UPSTREAM=serve:9000 nesycd gateway")
+def gateway() -> None:
+    """Run only the public gRPC edge, before a Ray Serve that runs elsewhere."""
+    import asyncio
+
+    from services.common import logs
+    from services.gateway.server import serve as serve_gateway
+
+    settings = _settings()
+    logs.configure(settings)
+    asyncio.run(serve_gateway(settings))
+
+
+@app.command(epilog='Example: nesycd ask "How many minutes are 2.5 hours?" --mode always')
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, with its options if any.")],
+    *,
+    mode: Annotated[
+        str, typer.Option(help="When to use knowledge: adaptive, always or never.")
+    ] = "adaptive",
+    adapter: Annotated[str, typer.Option(help="LoRA adapter, NAME or NAME@VERSION.")] = "",
+    task: Annotated[str, typer.Option(help="Only knowledge of this task.")] = "",
+    top_k: Annotated[int, typer.Option(help="Most knowledge entries to use.")] = 1,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens to write; unset: the service's default.")
+    ] = None,
+    budget_ms: Annotated[
+        int | None, typer.Option(help="Time for the best answer so far, in milliseconds.")
+    ] = None,
+    timeout_s: Annotated[float, typer.Option(help="Longest wait, in seconds.")] = 300.0,
+    address: Address = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Ask one question; the answer appears as it is written."""
+    from services.cli.client import ask_and_show
+
+    raise typer.Exit(
+        ask_and_show(
+            address,
+            question,
+            mode=mode,
+            adapter=adapter,
+            task=task,
+            top_k=top_k,
+            max_new_tokens=max_new_tokens,
+            budget_ms=budget_ms,
+            timeout_s=timeout_s,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command(epilog="Example: nesycd health --address gateway.example:50051")
+def health(address: Address = DEFAULT_ADDRESS, as_json: Json = False) -> None:
+    """Say whether the service is ready, and what it serves. Exit code 1 when it is not."""
+    from services.cli.client import show_health
+
+    raise typer.Exit(show_health(address, as_json=as_json))
+
+
+@adapters.command("list", epilog="Example: nesycd adapters list")
+def list_adapters(address: Address = DEFAULT_ADDRESS, as_json: Json = False) -> None:
+    """List every adapter version, with the reason for each refusal."""
+    from services.cli.client import show_adapters
+
+    raise typer.Exit(show_adapters(address, as_json=as_json))
+
+
+@adapters.command("load", epilog="Example: nesycd adapters load bbh@v2")
+def load_adapter(
+    adapter: Annotated[str, typer.Argument(help="NAME (newest version) or NAME@VERSION.")],
+    address: Address = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Bring an adapter into the engine before the first request needs it."""
+    from services.cli.client import change_adapter
+
+    raise typer.Exit(change_adapter(address, "LoadAdapter", adapter, as_json=as_json))
+
+
+@adapters.command("unload", epilog="Example: nesycd adapters unload bbh@v1")
+def unload_adapter(
+    adapter: Annotated[str, typer.Argument(help="NAME (newest version) or NAME@VERSION.")],
+    address: Address = DEFAULT_ADDRESS,
+    as_json: Json = False,
+) -> None:
+    """Remove an adapter from the engine; requests that name it are refused."""
+    from services.cli.client import change_adapter
+
+    raise typer.Exit(change_adapter(address, "UnloadAdapter", adapter, as_json=as_json))
+
+
+def _settings() -> Settings:
+    from pydantic import ValidationError
+
+    from services.common.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "NESYCD_" + "__".join(str(part) for part in wrong["loc"]).upper()
+        raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None
+
+
+def main() -> None:
+    """Runs the command line. A known error is one line on standard error and exit code 2."""
+    for point in entry_points(group="nesycd.commands"):
+        app.add_typer(point.load(), name=point.name)
+    try:
+        app()
+    except ConfigurationError as error:
+        typer.echo(f"nesycd: {error.message}", err=True)
+        sys.exit(2)
+    except NesycdError as error:
+        typer.echo(f"nesycd: {error.message}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""`nesycd serve`: models, knowledge, Ray Serve and the gateway, started in order and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services import cluster
+from services.cli import show
+from services.cli.progress import Steps
+from services.common.errors import ConfigurationError
+from services.common.settings import Settings
+from services.genproto.nesycd.v1 import reasoning_pb2 as pb
+from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
+
+_READY_TIMEOUT_S = 60.0
+
+
+class _Ended(Exception):  # noqa: N818 - a request to end, not a fault
+    """SIGTERM or SIGINT arrived."""
+
+
+def prepare_models(settings: Settings, steps: Steps) -> None:
+    """Brings the student and the encoder into the cache.
+
+    Raises: ConfigurationError when one is missing, broken or cannot be fetched.
+    """
+    from services.knowledge.embedder import prepare_embedder  # noqa: PLC0415 - numpy
+    from services.student.default_model import prepare_student  # noqa: PLC0415
+
+    with steps.step("student model"):
+        prepare_student(settings, steps.say)
+    with steps.step("text encoder"):
+        prepare_embedder(settings)
+
+
+def run(settings: Settings, *, question: str | None, once: bool) -> int:
+    """Serves until Ctrl-C; asks `question` first. Returns the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    try:
+        with Steps() as steps:
+            prepare_models(settings, steps)
+            with steps.step("knowledge base"):
+                release = asyncio.run(_active_release(settings))
+            steps.say(f"knowledge release {release}")
+            with _application(settings, steps), _gateway(settings) as gateway:
+                address = f"{settings.gateway.host}:{settings.gateway.port}"
+                with steps.step("gateway"):
+                    _wait_ready(address, gateway)
+                steps.say(f"serving on {address}")
+                return _serve(address, gateway, steps, question=question, once=once)
+    except _Ended:
+        return 0
+
+
+def _end(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise _Ended
+
+
+async def _active_release(settings: Settings) -> str:
+    from services.knowledge.factory import open_knowledge_base  # noqa: PLC0415 - numpy
+
+    base = open_knowledge_base(settings)
+    try:
+        release = await base.active_release()
+    finally:
+        await base.close()
+    if release is None:
+        raise ConfigurationError(
+            f"knowledge.path: {settings.knowledge_path} holds no active release; "
+            f"load one with `nesycd kb load DIR`, for instance kb_loader/sample"
+        )
+    return release.name
+
+
+@contextmanager
+def _application(settings: Settings, steps: Steps) -> Iterator[None]:
+    try:
+        with steps.step("Ray Serve: reasoner, student, knowledge base"):
+            cluster.start(settings)
+        yield
+    finally:
+        with steps.step("stopping"):
+            cluster.stop()
+
+
+@contextmanager
+def _gateway(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """The edge as a process of its own, so that the models' process cannot slow it."""
+    environment = os.environ | {"NESYCD_GATEWAY__UPSTREAM": f"127.0.0.1:{settings.serve.grpc_port}"}
+    # Its own session: Ctrl-C reaches this process only, which ends the gateway in order.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli.main", "gateway"],
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(settings.gateway.drain_s + 5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_ready(address: str, gateway: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if gateway.poll() is not None:
+            raise ConfigurationError("the gateway ended at once; its own message is above")
+        try:
+            with grpc.insecure_channel(address) as channel:
+                check = health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(), timeout=2.0
+                )
+            if check.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+        except grpc.RpcError:
+            pass
+        time.sleep(0.1)
+    raise ConfigurationError(f"the service on {address} was not ready in {_READY_TIMEOUT_S:.0f} s")
+
+
+def _serve(
+    address: str,
+    gateway: subprocess.Popen[bytes],
+    steps: Steps,
+    *,
+    question: str | None,
+    once: bool,
+) -> int:
+    if question:
+        with grpc.insecure_channel(address) as channel, steps.step("asking"):
+            stub = pb_grpc.ReasoningServiceStub(channel)
+            reply = stub.Reason(pb.ReasonRequest(question=question), timeout=300.0)
+        show.response(reply, question=question)
+        sys.stdout.flush()
+    if once:
+        return 0
+    steps.say(f'ask with: nesycd ask "..." --address {address}    stop with: Ctrl-C')
+    status = gateway.wait()
+    steps.say(f"the gateway ended with exit code {status}")
+    return 1

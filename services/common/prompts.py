@@ -1,0 +1,59 @@
+"""The three prompts of NesyCD: the one place that renders them.
+
+Training, evaluation and serving call these functions, so a prompt is byte-identical
+wherever it is used (golden files: tests/unit/common/golden/). Names follow the paper's
+training tasks (Liao et al. 2025, Augmented Distillation):
+
+- AP, answer prediction: question -> answer only;
+- DC, direct chain of thought: question -> rationale and answer;
+- AD, augmented distillation: question and retrieved knowledge -> rationale and answer.
+
+Deviation from the paper's layout: the AP prompt ends in the opening words of the answer
+sentence, so that every token the student writes is an answer token and the confidence
+gate averages over nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+VERSION = "1"
+"""Changes whenever a rendered byte does; stands in every training manifest."""
+
+ANSWER_CUE = "Therefore, the answer is"
+STEP_CUE = "Let's think step by step."
+
+_INSTRUCTION = (
+    f'Answer the following question. Your response should conclude with the format "{ANSWER_CUE}".'
+)
+
+DIRECT_STOP = ("\n",)
+"""Ends an answer that stands alone on its line."""
+
+REASON_STOP = ("\nQuestion:",)
+"""Ends a rationale of a student that would go on to invent the next question."""
+
+
+def render_ap(question: str) -> str:
+    """The answer-only prompt; the completion is the answer, such as ` 18.`."""
+    return f"{_INSTRUCTION}\n\nQuestion: {question}\nAnswer: {ANSWER_CUE}"
+
+
+def render_dc(question: str) -> str:
+    """The step-by-step prompt without knowledge."""
+    return f"{_INSTRUCTION}\n\nQuestion: {question}\nAnswer: {STEP_CUE}"
+
+
+def render_ad(question: str, knowledge: Sequence[str]) -> str:
+    """The step-by-step prompt with knowledge texts, best first; at least one."""
+    block = "\n\n".join(knowledge)
+    return f"{_INSTRUCTION}\n\nKnowledge:\n{block}\n\nQuestion: {question}\nAnswer: {STEP_CUE}"
+
+
+def conclusion_bridge(rationale: str) -> str:
+    """What goes between a rationale without an answer and the answer asked of the student.
+
+    Asking again for the answer alone is the second stage of zero-shot chain of thought
+    (Kojima et al. 2022, section 3); NesyCD counts such outputs as wrong instead.
+    """
+    return ANSWER_CUE if rationale.endswith("\n") else f"\n{ANSWER_CUE}"
