@@ -66,8 +66,15 @@ class RemoteStudent:
             raise _own(error, StudentUnavailableError, "student") from None
         return info
 
-    async def change_adapter(self, method: str, adapter: str) -> AdapterInfo:
-        """Calls `load_adapter` or `unload_adapter` on every replica; all must agree."""
+    async def load_adapter(self, adapter: str) -> AdapterInfo:
+        """See `AdapterControl.load_adapter`; on every replica."""
+        return await self._broadcast("load_adapter", adapter)
+
+    async def unload_adapter(self, adapter: str) -> AdapterInfo:
+        """See `AdapterControl.unload_adapter`; on every replica."""
+        return await self._broadcast("unload_adapter", adapter)
+
+    async def _broadcast(self, method: str, adapter: str) -> AdapterInfo:
         try:
             answers: list[AdapterInfo] = await self._handle.broadcast(
                 method, adapter

@@ -1,0 +1,163 @@
+"""The RPCs of reasoning.proto over a reasoner: the inner service.
+
+Hosted by Ray Serve as the ingress deployment (its method names are the RPC names, since
+that is how Serve's proxy finds them), or by any grpc.aio server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import grpc
+import structlog
+
+from services.common import wire
+from services.common.errors import InvalidRequestError, KnowledgeUnavailableError, NesycdError
+from services.common.records import ReasonResponse
+from services.common.settings import ReasonerSettings
+from services.common.status import DETAILS_KEY, write_status
+from services.genproto.nesycd.v1 import reasoning_pb2 as pb
+from services.knowledge.protocol import Knowledge
+from services.reasoner.pipeline import Reasoner
+from services.student.protocol import AdapterControl, AdapterInfo, Student
+
+log = structlog.get_logger()
+
+
+class Context(Protocol):
+    """What is used of a gRPC servicer context; Serve's has this much too."""
+
+    def invocation_metadata(self) -> Any: ...
+    def set_code(self, code: grpc.StatusCode) -> None: ...
+    def set_details(self, details: str) -> None: ...
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None: ...
+
+
+class ControlledStudent(Student, AdapterControl, Protocol):
+    """A student whose adapters can be changed."""
+
+
+class ReasonerServicer:
+    """Answers RPCs. Errors become code, details and trailers on the context."""
+
+    def __init__(
+        self, student: ControlledStudent, knowledge: Knowledge, settings: ReasonerSettings
+    ) -> None:
+        self._settings = settings
+        self._student = student
+        self._knowledge = knowledge
+        self._reasoner = Reasoner(student, knowledge, settings)
+
+    async def Reason(self, message: pb.ReasonRequest, grpc_context: Context) -> pb.ReasonResponse:
+        try:
+            request = wire.read_request(
+                message, self._settings, request_id=_request_id(grpc_context)
+            )
+            return wire.write_response(await self._reasoner.reason(request))
+        except NesycdError as error:
+            _fail(grpc_context, error)
+            return pb.ReasonResponse()
+
+    async def ReasonStream(
+        self, message: pb.ReasonRequest, grpc_context: Context
+    ) -> AsyncGenerator[pb.ReasonStreamResponse, None]:
+        try:
+            request = wire.read_request(
+                message, self._settings, request_id=_request_id(grpc_context)
+            )
+            async for event in self._reasoner.stream(request):
+                if isinstance(event, ReasonResponse):
+                    yield pb.ReasonStreamResponse(response=wire.write_response(event))
+                else:
+                    yield pb.ReasonStreamResponse(delta=pb.TextDelta(text=event))
+        except NesycdError as error:
+            _fail(grpc_context, error)
+
+    async def Describe(
+        self, message: pb.DescribeRequest, grpc_context: Context
+    ) -> pb.DescribeResponse:
+        del message
+        try:
+            student = await self._student.describe()
+        except NesycdError as error:
+            _fail(grpc_context, error)
+            return pb.DescribeResponse()
+        try:
+            release, ready = await self._knowledge.active_release(), True
+        except KnowledgeUnavailableError:
+            release, ready = None, False
+        return pb.DescribeResponse(
+            version=version("nesycd"),
+            model=student.model,
+            default_adapter=student.default_adapter,
+            adapters=[_adapter(info) for info in student.adapters],
+            kb_release=release.name if release else "",
+            kb_entries=release.entries if release else 0,
+            knowledge_ready=ready,
+            gate_threshold=self._settings.gate_threshold,
+            max_question_chars=self._settings.max_question_chars,
+            max_new_tokens_limit=self._settings.max_new_tokens_limit,
+            top_k_limit=self._settings.top_k_limit,
+        )
+
+    async def ListAdapters(
+        self, message: pb.ListAdaptersRequest, grpc_context: Context
+    ) -> pb.ListAdaptersResponse:
+        del message
+        try:
+            student = await self._student.describe()
+        except NesycdError as error:
+            _fail(grpc_context, error)
+            return pb.ListAdaptersResponse()
+        return pb.ListAdaptersResponse(adapters=[_adapter(info) for info in student.adapters])
+
+    async def LoadAdapter(
+        self, message: pb.LoadAdapterRequest, grpc_context: Context
+    ) -> pb.LoadAdapterResponse:
+        try:
+            wire.check_adapter(message.adapter)
+            loaded = await self._student.load_adapter(message.adapter)
+        except NesycdError as error:
+            _fail(grpc_context, error)
+            return pb.LoadAdapterResponse()
+        return pb.LoadAdapterResponse(adapter=_adapter(loaded))
+
+    async def UnloadAdapter(
+        self, message: pb.UnloadAdapterRequest, grpc_context: Context
+    ) -> pb.UnloadAdapterResponse:
+        try:
+            wire.check_adapter(message.adapter)
+            unloaded = await self._student.unload_adapter(message.adapter)
+        except NesycdError as error:
+            _fail(grpc_context, error)
+            return pb.UnloadAdapterResponse()
+        return pb.UnloadAdapterResponse(adapter=_adapter(unloaded))
+
+
+def _adapter(info: AdapterInfo) -> pb.Adapter:
+    return pb.Adapter(
+        name=info.name,
+        version=info.version,
+        rank=info.rank,
+        loaded=info.loaded,
+        refusal=info.refusal,
+    )
+
+
+def _request_id(context: Context) -> str:
+    return str(dict(context.invocation_metadata()).get("x-request-id", ""))
+
+
+def _fail(context: Context, error: NesycdError) -> None:
+    if not isinstance(error, InvalidRequestError):
+        log.warning(
+            "request_failed",
+            error=type(error).__name__,
+            message=error.message,
+            request_id=_request_id(context),
+        )
+    context.set_code(grpc.StatusCode[error.status])
+    context.set_details(error.message)
+    context.set_trailing_metadata([(DETAILS_KEY, write_status(error).SerializeToString())])
