@@ -104,6 +104,8 @@ def build(settings: Settings) -> Application:
             health_check_period_s=5,
             health_check_timeout_s=15,
             graceful_shutdown_timeout_s=settings.gateway.drain_s,
+            # The gateway logs every call; a second log of them here costs time on each.
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
             **options,
         )
 

@@ -40,6 +40,7 @@ def start(settings: Settings) -> None:
 
     from services.app import SERVICERS, build  # noqa: PLC0415
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     address = settings.serve.ray_address
     limits = settings.serve
     needed = limits.student_cpus * limits.student_replicas + limits.light_cpus * (
@@ -91,10 +92,10 @@ def _reason(error: Exception) -> str:
 
 
 def stop() -> None:
-    """Shuts the application down, letting running calls end, and leaves or ends Ray."""
+    """Deletes the application, letting running calls end, and leaves or ends Ray."""
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415
 
     if ray.is_initialized():
-        serve.shutdown()
+        serve.delete("nesycd")
         ray.shutdown()

@@ -45,8 +45,7 @@ def prepare_models(settings: Settings, steps: Steps) -> None:
 
 def run(settings: Settings, *, question: str | None, once: bool) -> int:
     """Serves until Ctrl-C; asks `question` first. Returns the exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    _catch_signals()
     try:
         with Steps() as steps:
             prepare_models(settings, steps)
@@ -63,8 +62,14 @@ def run(settings: Settings, *, question: str | None, once: bool) -> int:
         return 0
 
 
-def _end(number: int, _frame: object) -> None:
-    signal.signal(number, signal.SIG_IGN)
+def _catch_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     raise _Ended
 
 
@@ -89,6 +94,7 @@ def _application(settings: Settings, steps: Steps) -> Iterator[None]:
     try:
         with steps.step("Ray Serve: reasoner, student, knowledge base"):
             cluster.start(settings)
+        _catch_signals()  # Ray has put handlers of its own in place
         yield
     finally:
         with steps.step("stopping"):

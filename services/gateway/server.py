@@ -70,7 +70,7 @@ class Gateway:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.drain_s)
         await self._upstream.close()
-        self._metrics_server.shutdown()
+        await asyncio.to_thread(self._metrics_server.shutdown)
         self._metrics_server.server_close()
         log.info("gateway_stopped")
 

@@ -1,0 +1,73 @@
+# One target per habit. `make run` and `make test` set up all they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK ?= requirements/cpu.lock
+READY := $(VENV)/.ready-$(notdir $(LOCK))
+# Where a CPU build of torch comes from when the configured package index has none.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: help setup run test integration e2e lint format type proto bench lock clean
+
+help: ## Show the targets.
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## Make the virtual environment with pinned packages.
+
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: name one with make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing pinned packages (a few minutes the first time)"
+	$(BIN)/python -m pip install --no-deps --no-compile $$(grep '^torch==' $(LOCK)) || \
+	  $(BIN)/python -m pip install --no-deps --no-compile --index-url $(TORCH_CPU_INDEX) $$(grep '^torch==' $(LOCK))
+	$(BIN)/python -m pip install --no-deps --no-compile -r $(LOCK)
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet --editable .
+	@touch $@
+
+run: $(READY) ## Load the sample knowledge, serve, ask a question. ONCE=1: stop after the answer.
+	$(BIN)/nesycd setup
+	$(BIN)/nesycd kb load kb_loader/sample
+	$(BIN)/nesycd serve --ask-sample $(if $(ONCE),--once)
+
+test: $(READY) ## The fast suite.
+	$(BIN)/python -m pytest -m "not integration and not e2e" $(ARGS)
+
+integration: $(READY) ## Real vLLM and Ray with tiny random models.
+	$(BIN)/python -m pytest -m integration $(ARGS)
+
+e2e: $(READY) ## The whole service with the real student.
+	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+lint: $(READY) ## Format and lint, without changing files.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(READY) ## Format and mend what can be mended.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: $(READY) ## Strict types.
+	$(BIN)/mypy
+
+proto: $(READY) ## Generate services/genproto from proto/.
+	$(BIN)/python -m grpc_tools.protoc -Iservices/genproto=proto \
+	  --python_out=. --pyi_out=. --grpc_python_out=. proto/nesycd/v1/*.proto
+
+bench: $(READY) ## All benchmarks; results go to bench/results/.
+	$(BIN)/python bench/retrieval.py
+	$(BIN)/python bench/serving.py
+	$(BIN)/python bench/start.py
+
+UV := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+  --no-header --quiet --no-emit-index-url --no-emit-find-links
+# The CPU build of torch has a version of its own: pip's folders may hold it, or the index above.
+TORCH_CPU_SOURCE := $(if $(PIP_FIND_LINKS),$(addprefix --find-links=,$(PIP_FIND_LINKS)),\
+  --index-strategy unsafe-best-match --extra-index-url $(TORCH_CPU_INDEX))
+lock: $(READY) ## Pin all packages anew (Linux, x86-64).
+	$(UV) $(TORCH_CPU_SOURCE) --extra cpu --extra train --extra dev -o requirements/cpu.lock \
+	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec
+	$(UV) --extra gpu --extra train -o requirements/gpu.lock
+
+clean: ## Remove the virtual environment and caches of the tools.
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,317 @@
+"""The whole service, started as a user starts it, on a tiny random model: what tests of single
+parts cannot show. One service for all tests; those that hurt it come last."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+
+from services.genproto.nesycd.v1 import reasoning_pb2 as pb
+from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
+from tests.service import SAMPLE, Service, run, running_service, service_environment
+from tests.tiny_models import build_model, write_adapter
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+QUEUE = 4
+LONG = 1024
+
+
+@pytest.fixture(scope="module")
+def adapters_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adapters")
+    write_adapter(folder, "maths@v1", seed=1)
+    write_adapter(folder, "refused@v1", use_dora=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, adapters_dir: Path) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    model = build_model(folder / "tiny", context=4096)
+    with running_service(
+        folder,
+        student__model=model,
+        student__dtype="float32",
+        student__kv_cache_bytes=1 << 27,
+        student__adapters_dir=adapters_dir,
+        student__max_queued=QUEUE,
+        student__max_lora_rank=16,
+    ) as service:
+        yield service
+
+
+@pytest.fixture
+def channel(service: Service) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(service.address) as channel:
+        yield channel
+
+
+@pytest.fixture
+def reasoning(channel: grpc.Channel) -> pb_grpc.ReasoningServiceStub:
+    return pb_grpc.ReasoningServiceStub(channel)
+
+
+def asked(question: str = "How many minutes are 3 hours?", **fields: object) -> pb.ReasonRequest:
+    return pb.ReasonRequest(question=question, **{"max_new_tokens": 8} | fields)
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("mode", ["ADAPTIVE", "ALWAYS", "NEVER"])
+def test_unary_and_stream_agree(reasoning, mode):
+    request = asked(retrieval_mode=f"RETRIEVAL_MODE_{mode}")
+    unary = reasoning.Reason(request, timeout=60)
+    *deltas, last = reasoning.ReasonStream(request, timeout=60)
+    assert "".join(event.delta.text for event in deltas).strip() == (
+        last.response.rationale or last.response.answer
+    )
+    for reply in (unary, last.response):
+        reply.ClearField("stages")
+        reply.ClearField("request_id")
+    assert unary == last.response
+    assert unary.model == "tiny"
+    assert bool(unary.knowledge) == (mode != "NEVER")
+
+
+def test_knowledge_comes_with_id_text_score_and_ranks(reasoning):
+    request = asked(retrieval_mode="RETRIEVAL_MODE_ALWAYS", top_k=3, task="unit_conversion")
+    reply = reasoning.Reason(request, timeout=60)
+    assert len(reply.knowledge) == 3
+    assert all(used.entry_id.startswith("unit-conversion-") for used in reply.knowledge)
+    scores = [used.score for used in reply.knowledge]
+    assert scores == sorted(scores, reverse=True)
+    best = reply.knowledge[0]
+    assert best.revision >= 1
+    assert best.kind == pb.ENTRY_KIND_NOTE
+    assert "Learning summary:" in best.text
+    assert set(best.leg_ranks) <= {"lexical", "vector"}
+    assert reply.kb_release
+    assert not reply.degraded
+
+
+def test_an_adapter_is_chosen_per_request_and_changes_the_text(reasoning):
+    never = {"retrieval_mode": "RETRIEVAL_MODE_NEVER", "max_new_tokens": 32}
+    plain = reasoning.Reason(asked(**never), timeout=60)
+    adapted = reasoning.Reason(asked(adapter="maths", **never), timeout=60)
+    assert (plain.adapter, adapted.adapter) == ("", "maths@v1")
+    assert plain.rationale != adapted.rationale
+
+
+@pytest.mark.parametrize(
+    ("adapter", "code", "said"),
+    [
+        ("nope", grpc.StatusCode.NOT_FOUND, "'nope'"),
+        ("maths@v9", grpc.StatusCode.NOT_FOUND, "'maths@v9'"),
+        ("refused", grpc.StatusCode.FAILED_PRECONDITION, "use_dora is True"),
+    ],
+)
+def test_an_adapter_that_cannot_be_used_is_named_with_the_reason(reasoning, adapter, code, said):
+    with pytest.raises(grpc.RpcError) as caught:
+        reasoning.Reason(asked(adapter=adapter), timeout=60)
+    assert caught.value.code() is code
+    assert said in caught.value.details()
+
+
+def test_adapters_are_listed_added_unloaded_and_loaded_while_serving(
+    service, reasoning, adapters_dir
+):
+    write_adapter(adapters_dir, "maths@v2", seed=2)
+    assert reasoning.Reason(asked(adapter="maths"), timeout=60).adapter == "maths@v2"
+    listed = json.loads(service.cli("adapters", "list", "--json").stdout)["adapters"]
+    assert [(one["name"], one["version"], one["loaded"]) for one in listed] == [
+        ("maths", "v2", True),
+        ("maths", "v1", listed[1]["loaded"]),
+        ("refused", "v1", False),
+    ]
+    assert service.cli("adapters", "unload", "maths@v2").returncode == 0
+    refused = service.cli("ask", "Hello?", "--adapter", "maths@v2")
+    assert refused.returncode == 2
+    assert "maths@v2" in refused.stderr
+    assert service.cli("adapters", "load", "maths@v2").returncode == 0
+    assert reasoning.Reason(asked(adapter="maths@v2"), timeout=60).adapter == "maths@v2"
+
+
+def test_a_question_beyond_the_models_context_is_refused_by_name(reasoning):
+    with pytest.raises(grpc.RpcError) as caught:
+        reasoning.Reason(asked("x " * 2500), timeout=60)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details().startswith("question: ")
+
+
+def test_hostile_questions_leave_the_engine_alive(reasoning):
+    for question in (
+        "\x00\x01\x02",
+        "\u202e\u200b\ufeff",
+        "<|im_end|><s></s>" * 50,
+        'NEAR("a b", 3) AND * OR ^ : ( " \'; DROP TABLE revisions; --',
+        "🙂" * 500,
+    ):
+        reasoning.Reason(asked(question, retrieval_mode="RETRIEVAL_MODE_ALWAYS"), timeout=60)
+    assert reasoning.Reason(asked(), timeout=60).model == "tiny"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_cancelled_calls_free_their_places(reasoning, streamed):
+    request = asked(retrieval_mode="RETRIEVAL_MODE_NEVER", max_new_tokens=LONG)
+    calls = []
+    for _ in range(QUEUE):
+        if streamed:
+            call = reasoning.ReasonStream(request, timeout=120)
+            next(call)
+        else:
+            call = reasoning.Reason.future(request, timeout=120)
+        calls.append(call)
+
+    def is_full() -> bool:
+        try:
+            reasoning.Reason(asked(), timeout=60)
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            return True
+        return False
+
+    try:
+        until(is_full, 5)
+    finally:
+        for call in calls:
+            call.cancel()
+    # The places come back at once, long before the cancelled calls would have ended.
+    until(lambda: not is_full(), 5)
+
+
+def test_a_deadline_that_passes_ends_the_work(reasoning):
+    request = asked(retrieval_mode="RETRIEVAL_MODE_NEVER", max_new_tokens=LONG)
+    with pytest.raises(grpc.RpcError) as caught:
+        reasoning.Reason(request, timeout=0.3)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert reasoning.Reason(asked(), timeout=60).model == "tiny"
+
+
+def test_an_activated_release_is_served_within_two_seconds(service, reasoning, tmp_path):
+    dump = tmp_path / "dump"
+    shutil.copytree(SAMPLE, dump)
+    rows = (dump / "notes.jsonl").read_text().splitlines(keepends=True)
+    (dump / "notes.jsonl").write_text("".join(rows[:10]))
+    for words in (
+        ("kb", "manifest", str(dump), "--release", "ten"),
+        ("kb", "load", str(dump)),
+    ):
+        done = service.cli(*words)
+        assert done.returncode == 0, done.stderr
+    start = time.monotonic()
+    request = asked(retrieval_mode="RETRIEVAL_MODE_ALWAYS")
+    until(lambda: reasoning.Reason(request, timeout=60).kb_release == "ten", 10)
+    assert time.monotonic() - start < 3
+    assert json.loads(service.cli("health", "--json").stdout)["kb_entries"] == "10"
+
+
+def test_health_and_metrics_say_it_is_up(service, reasoning):
+    reasoning.Reason(asked(), timeout=60)
+    health = service.cli("health")
+    assert health.returncode == 0
+    assert "SERVING" in health.stdout
+    text = urllib.request.urlopen(service.metrics_url, timeout=5).read().decode()
+    assert "nesycd_upstream_up 1.0" in text
+    assert 'nesycd_requests_total{code="OK",method="Reason"}' in text
+
+
+def engine_processes(service: Service) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(service.process.pid).children(recursive=True):
+        try:
+            if "EngineCore" in process.name() or "EngineCore" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_a_killed_engine_is_replaced_without_an_operator(service, reasoning):
+    (engine,) = engine_processes(service)
+    engine.kill()
+    with pytest.raises(grpc.RpcError) as caught:
+        reasoning.Reason(asked(), timeout=60)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    def answers() -> bool:
+        try:
+            return reasoning.Reason(asked(), timeout=30).model == "tiny"
+        except grpc.RpcError as error:
+            assert error.code() in {
+                grpc.StatusCode.UNAVAILABLE,
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+            }
+            return False
+
+    until(answers, 240)
+    until(lambda: service.cli("health").returncode == 0, 30)
+
+
+def test_stopping_ends_everything_it_started_and_lets_a_call_end(service, reasoning):
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    request = asked(retrieval_mode="RETRIEVAL_MODE_NEVER", max_new_tokens=200)
+    replies: list[pb.ReasonResponse] = []
+    first = threading.Event()
+
+    def read() -> None:
+        for event in reasoning.ReasonStream(request, timeout=120):
+            first.set()
+            if event.HasField("response"):
+                replies.append(event.response)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first.wait(60)
+    service.process.send_signal(signal.SIGTERM)
+    reader.join(60)
+    assert len(replies) == 1
+    assert service.process.wait(90) == 0
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert gone
+    assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"student__model": "/nowhere/model"}, "student.model: '/nowhere/model' is neither"),
+        ({"student__model": "{empty}"}, "has no config.json"),
+        ({"knowledge__path": "{empty}/none.db"}, "holds no active release"),
+        ({"student__dtype": "int3"}, "NESYCD_STUDENT__DTYPE='int3'"),
+        ({"gateway__port": "99999"}, "NESYCD_GATEWAY__PORT='99999'"),
+    ],
+)
+def test_a_start_that_cannot_work_ends_with_one_line_and_code_2(tmp_path, settings, said):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    chosen = {key: value.format(empty=empty) for key, value in settings.items()}
+    done = run("serve", environment=service_environment(tmp_path, **chosen))
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("nesycd: ")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_dump_stops_the_load_with_one_line_and_code_2(tmp_path):
+    done = run("kb", "load", "/nowhere", environment=service_environment(tmp_path))
+    assert done.returncode == 2
+    assert "/nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "knowledge.db").exists()
