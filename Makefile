@@ -55,9 +55,9 @@ proto: $(READY) ## Generate services/genproto from proto/.
 	  --python_out=. --pyi_out=. --grpc_python_out=. proto/nesycd/v1/*.proto
 
 bench: $(READY) ## All benchmarks; results go to bench/results/.
-	$(BIN)/python bench/retrieval.py
-	$(BIN)/python bench/serving.py
-	$(BIN)/python bench/start.py
+	$(BIN)/python -m bench.retrieval
+	$(BIN)/python -m bench.serving
+	$(BIN)/python -m bench.start
 
 UV := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
   --no-header --quiet --no-emit-index-url --no-emit-find-links

@@ -53,7 +53,8 @@ class StudentDeployment:
         return await self._student.unload_adapter(adapter)
 
     async def check_health(self) -> None:
-        await self._student.check_health()
+        # Fails when the engine is dead; and every replica notices new adapter versions.
+        await self._student.describe()
 
     def __del__(self) -> None:
         if hasattr(self, "_student"):

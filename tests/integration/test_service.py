@@ -132,7 +132,8 @@ def test_adapters_are_listed_added_unloaded_and_loaded_while_serving(
     service, reasoning, adapters_dir
 ):
     write_adapter(adapters_dir, "maths@v2", seed=2)
-    assert reasoning.Reason(asked(adapter="maths"), timeout=60).adapter == "maths@v2"
+    # Every replica looks at the folder every few seconds.
+    until(lambda: reasoning.Reason(asked(adapter="maths"), timeout=60).adapter == "maths@v2")
     listed = json.loads(service.cli("adapters", "list", "--json").stdout)["adapters"]
     assert [(one["name"], one["version"], one["loaded"]) for one in listed] == [
         ("maths", "v2", True),

@@ -1,0 +1,1 @@
+"""Benchmarks: each measures ratios against a peer or a limit in one run."""
