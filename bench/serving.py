@@ -43,6 +43,18 @@ CONTEXT = 8192
 """Longest sequence of SmolLM2, in tokens; the setting student.max_model_len may cut it."""
 
 
+HEADINGS = (
+    "call",
+    "callers",
+    "n per side",
+    "tokens/s bare",
+    "tokens/s full",
+    "ratio (min-max)",
+    "extra first text p50/p95 ms",
+    "extra total p50/p95 ms",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call: seconds to its first text and to its end, and tokens written."""
@@ -236,8 +248,7 @@ async def compare(
 def show(result: dict[str, Any]) -> None:
     """Prints the cells as a table."""
     table = Table(title=f"full path against bare engine, {result['rounds']} rounds")
-    for heading in ("call", "callers", "n per side", "tokens/s bare", "tokens/s full",
-                    "ratio (min-max)", "extra first text p50/p95 ms", "extra total p50/p95 ms"):  # fmt: skip
+    for heading in HEADINGS:
         table.add_column(heading)
     for cell in result["cells"]:
         ratio, first, total = (

@@ -99,7 +99,7 @@ def build(settings: Settings) -> Application:
             name=cls.__name__.removesuffix("Deployment"),
             autoscaling_config={
                 "min_replicas": fewest,
-                "max_replicas": max(fewest, most),
+                "max_replicas": most,
                 "target_ongoing_requests": busy,
             },
             health_check_period_s=5,

@@ -29,6 +29,8 @@ _CALLERS_FAULT = frozenset(
     }
 )
 _CONTROL_TIMEOUT_S = 120.0
+_MOST = 2**32 - 1
+"""The highest number a field of the message holds; the service has limits of its own."""
 
 
 def ask_and_show(
@@ -48,6 +50,10 @@ def ask_and_show(
     if mode not in list(RetrievalMode):
         modes = ", ".join(RetrievalMode)
         raise InvalidRequestError.of_field("--mode", f"{mode!r} is not one of {modes}")
+    numbers = {"top-k": top_k, "max-new-tokens": max_new_tokens, "budget-ms": budget_ms}
+    for name, value in numbers.items():
+        if value is not None and not 0 <= value <= _MOST:
+            raise InvalidRequestError.of_field(f"--{name}", f"{value} is not between 0 and {_MOST}")
     request = pb.ReasonRequest(
         question=question,
         task=task,

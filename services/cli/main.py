@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.common.errors import ConfigurationError, NesycdError
+from services.common.errors import ConfigurationError, InvalidRequestError, NesycdError
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
@@ -204,17 +204,19 @@ def _settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = error.errors()[0]
+        if wrong["type"] == "value_error":  # two settings that contradict each other
+            raise ConfigurationError(wrong["msg"].partition(", ")[2]) from None
         name = "NESYCD_" + "__".join(str(part) for part in wrong["loc"]).upper()
         raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None
 
 
 def main() -> None:
-    """Runs the command line. A known error is one line on standard error and exit code 2."""
+    """Runs the command line. A known error is one line; exit code 2 if the caller can mend it."""
     for point in entry_points(group="nesycd.commands"):
         app.add_typer(point.load(), name=point.name)
     try:
         app()
-    except ConfigurationError as error:
+    except (ConfigurationError, InvalidRequestError) as error:
         typer.echo(f"nesycd: {error.message}", err=True)
         sys.exit(2)
     except NesycdError as error:

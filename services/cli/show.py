@@ -22,18 +22,15 @@ def response(reply: pb.ReasonResponse, *, question: str = "") -> None:
     _line("answer", reply.answer or "(none could be read from what the student wrote)")
     confidence = f"{reply.confidence:.3f}" if reply.HasField("confidence") else "not measured"
     _line("confidence", confidence)
-    decision = wire.decision_of(reply).value.replace("_", " ")
+    decision = wire.decision_name(reply).replace("_", " ")
     _line("gate", f"{decision}: {reply.gate.reason}")
-    cause = wire.cause_of(reply)
-    if cause:
-        _line("degraded", cause.value.replace("_", " "))
+    if reply.degraded:
+        _line("degraded", wire.cause_name(reply).replace("_", " "))
     for used in reply.knowledge:
         ranks = ", ".join(f"{leg} {rank}" for leg, rank in sorted(used.leg_ranks.items()))
-        kind = wire.kind_of(used).value
-        _line(
-            "knowledge",
-            f"{used.entry_id} r{used.revision} ({kind}, score {used.score:.4f}, rank {ranks})",
-        )
+        found = f"score {used.score:.4f}" + (f", rank {ranks}" if ranks else "")
+        kind = wire.kind_name(used)
+        _line("knowledge", f"{used.entry_id} r{used.revision} ({kind}, {found})")
         for line in used.text.splitlines():
             _line("", line)
     adapter = f" + {reply.adapter}" if reply.adapter else ""
@@ -77,10 +74,18 @@ def _adapter(adapter: pb.Adapter) -> str:
 
 
 def _line(label: str, text: str) -> None:
+    """Prints a labelled text, wrapped and indented; nothing when a label has no text."""
+    if label and not text:
+        return
     indent = " " * 13
     for index, paragraph in enumerate(text.splitlines() or [""]):
         first = f"{label:<13}" if index == 0 else indent
-        typer.echo(
-            textwrap.fill(paragraph, _WIDTH, initial_indent=first, subsequent_indent=indent)
-            or first
+        wrapped = textwrap.fill(
+            paragraph,
+            _WIDTH,
+            initial_indent=first,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
+        typer.echo((wrapped or first).rstrip())

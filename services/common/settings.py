@@ -7,11 +7,21 @@ held to this module by a test. An unknown name or a bad value stops the start.
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PREFIX = "NESYCD_"
+_NOT_SETTINGS = re.compile(
+    # The client's own option, the tests' own variables, and what Kubernetes sets in every
+    # container of a namespace that has a Service called nesycd-something.
+    r"ADDRESS|TEST_.*|(.*_)?SERVICE_(HOST|PORT(_.*)?)|(.*_)?PORT_\d+_(TCP|UDP|SCTP)(_.*)?"
+)
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
 class _Section(BaseModel):
@@ -36,7 +46,10 @@ class StudentSettings(_Section):
         4096, ge=64, description="Longest prompt and completion together, in tokens."
     )
     kv_cache_bytes: int = Field(
-        1 << 30, ge=1 << 24, description="Memory for the key-value cache, in bytes."
+        1 << 30,
+        ge=1 << 24,
+        description="Memory for the key-value cache on a CPU, in bytes. On a GPU it takes what "
+        "the weights leave free.",
     )
     threads: int = Field(0, ge=0, description="CPU threads of the engine. 0: all processors.")
     max_sequences: int = Field(64, ge=1, description="Sequences decoded in one batch.")
@@ -62,6 +75,12 @@ class StudentSettings(_Section):
         32, description="Highest LoRA rank the engine makes room for."
     )
     max_loras: int = Field(4, ge=1, description="Adapters that one batch may mix.")
+
+    @field_validator("max_lora_rank", mode="before")
+    @classmethod
+    def _as_number(cls, value: object) -> object:
+        """A choice among numbers, unlike a number, is not read from an environment's text."""
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class KnowledgeSettings(_Section):
@@ -116,6 +135,15 @@ class ReasonerSettings(_Section):
         description="Ask for the answer alone when a rationale ends without one.",
     )
 
+    @model_validator(mode="after")
+    def _default_is_within_limit(self) -> Self:
+        if self.default_max_new_tokens > self.max_new_tokens_limit:
+            raise ValueError(
+                f"NESYCD_REASONER__DEFAULT_MAX_NEW_TOKENS={self.default_max_new_tokens} is above "
+                f"NESYCD_REASONER__MAX_NEW_TOKENS_LIMIT={self.max_new_tokens_limit}"
+            )
+        return self
+
 
 class ServeSettings(_Section):
     """The Ray Serve application."""
@@ -144,6 +172,15 @@ class ServeSettings(_Section):
     start_timeout_s: float = Field(
         300, gt=0, description="Longest wait for the application to become ready, in seconds."
     )
+
+    @model_validator(mode="after")
+    def _most_is_at_least_fewest(self) -> Self:
+        for part in ("reasoner", "student", "knowledge"):
+            fewest, most = getattr(self, f"{part}_replicas"), getattr(self, f"{part}_max_replicas")
+            if fewest > most:
+                name = f"NESYCD_SERVE__{part.upper()}"
+                raise ValueError(f"{name}_REPLICAS={fewest} is above {name}_MAX_REPLICAS={most}")
+        return self
 
 
 class GatewaySettings(_Section):
@@ -175,7 +212,12 @@ class Settings(BaseSettings):
     """All sections, read from the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NESYCD_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
     )
 
     cache_dir: Path = Field(
@@ -192,6 +234,23 @@ class Settings(BaseSettings):
     reasoner: ReasonerSettings = ReasonerSettings()
     serve: ServeSettings = ServeSettings()
     gateway: GatewaySettings = GatewaySettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_unknown_variables(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Adds the variables that pydantic-settings does not look at, so that they are refused."""
+        fields = cls.model_fields
+        sections = {name for name in fields if isinstance(fields[name].default, _Section)}
+        unknown = {}
+        for variable, value in os.environ.items():
+            name = variable.upper().removeprefix(_PREFIX)
+            if name == variable.upper() or _NOT_SETTINGS.fullmatch(name):
+                continue
+            first, inside, _ = name.lower().partition("__")
+            known = first in (sections if inside else fields)
+            if not known and not _SERVICE_LINK.match(value):
+                unknown[name.lower()] = value
+        return values | unknown
 
     @property
     def cache(self) -> Path:

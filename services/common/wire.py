@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
 from services.common.errors import FieldViolation, InvalidRequestError
 from services.common.records import (
-    DegradedCause,
-    EntryKind,
-    GateDecision,
     ReasonRequest,
     ReasonResponse,
     RetrievalMode,
@@ -137,24 +136,27 @@ def _write_knowledge(retrieved: Retrieved) -> pb.KnowledgeUsed:
     )
 
 
-def decision_of(message: pb.ReasonResponse) -> GateDecision:
-    """The gate's decision in a response."""
-    name = pb.GateDecision.Name(message.gate.decision).removeprefix("GATE_DECISION_")
-    return GateDecision[name]
+def decision_name(message: pb.ReasonResponse) -> str:
+    """The gate's decision, as `GateDecision` names it."""
+    return _name(pb.GateDecision, message.gate.decision, "GATE_DECISION_")
 
 
-def cause_of(message: pb.ReasonResponse) -> DegradedCause | None:
-    """Why a response is degraded; None when it is not."""
+def cause_name(message: pb.ReasonResponse) -> str:
+    """Why a response is degraded, as `DegradedCause` names it; "" when it is not."""
     if not message.degraded:
-        return None
-    return DegradedCause[
-        pb.DegradedCause.Name(message.degraded_cause).removeprefix("DEGRADED_CAUSE_")
-    ]
+        return ""
+    return _name(pb.DegradedCause, message.degraded_cause, "DEGRADED_CAUSE_")
 
 
-def kind_of(message: pb.KnowledgeUsed) -> EntryKind:
-    """The kind of a knowledge entry in a response."""
-    return EntryKind[pb.EntryKind.Name(message.kind).removeprefix("ENTRY_KIND_")]
+def kind_name(message: pb.KnowledgeUsed) -> str:
+    """The kind of a knowledge entry, as `EntryKind` names it."""
+    return _name(pb.EntryKind, message.kind, "ENTRY_KIND_")
+
+
+def _name(enum: EnumTypeWrapper, value: int, prefix: str) -> str:
+    """An enum's short name; "unknown" for the value of a newer service."""
+    known = enum.DESCRIPTOR.values_by_number.get(value)
+    return known.name.removeprefix(prefix).lower() if known else "unknown"
 
 
 def _shown(text: str, most: int = 60) -> str:

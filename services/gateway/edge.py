@@ -125,15 +125,14 @@ class Edge:
             metrics.stage_seconds.labels(stage.stage).observe(stage.seconds)
         metrics.tokens.labels("prompt").inc(reply.tokens.prompt)
         metrics.tokens.labels("completion").inc(reply.tokens.completion)
-        metrics.gate_decisions.labels(wire.decision_of(reply).value).inc()
+        metrics.gate_decisions.labels(wire.decision_name(reply)).inc()
         metrics.knowledge_entries.observe(len(reply.knowledge))
         if reply.HasField("confidence"):
             metrics.confidence.observe(reply.confidence)
         if not reply.answer:
             metrics.unparsed.inc()
-        cause = wire.cause_of(reply)
-        if cause:
-            metrics.degraded.labels(cause.value).inc()
+        if reply.degraded:
+            metrics.degraded.labels(wire.cause_name(reply)).inc()
 
 
 def _unary_handler(
