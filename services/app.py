@@ -7,6 +7,7 @@ settings from the environment.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -40,8 +41,10 @@ class StudentDeployment:
     async def generate(
         self, prompt: str, sampling: Sampling, *, adapter: str = ""
     ) -> AsyncGenerator[Delta, None]:
-        async for delta in self._student.generate(prompt, sampling, adapter=adapter):
-            yield delta
+        # Closed here and now when the caller goes away, not at garbage collection.
+        async with aclosing(self._student.generate(prompt, sampling, adapter=adapter)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def describe(self) -> StudentInfo:
         return await self._student.describe()

@@ -85,7 +85,11 @@ class KnowledgeStore(Protocol):
     """
 
     async def search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
-        """Finds the best entries of the active release for `query`, embedded as `vector`."""
+        """Finds the best entries of the active release for `query`, embedded as `vector`.
+
+        Raises: KnowledgeUnavailableError also when `vector` has another dimension than the
+            release, since a request that needs no knowledge can still be answered.
+        """
         ...
 
     async def active_release(self) -> Release | None:
@@ -102,8 +106,9 @@ class KnowledgeStore(Protocol):
         Loading a release that is there with the same checksum changes nothing.
 
         Raises:
-            ConfigurationError: a release of that name has another checksum, `rows` does
-                not hold `release.entries` entries, or a vector has another dimension.
+            ConfigurationError: a release of that name has other entries or another encoder,
+                `rows` does not hold `release.entries` different entries, or a vector has
+                another dimension.
         """
         ...
 

@@ -26,12 +26,14 @@ def stands(
 ) -> tuple[bool, str]:
     """Whether the direct answer stands, and why, in words.
 
-    An empty answer, or one cut off by the token limit, never stands.
+    An empty answer, or one that did not end by itself, never stands.
     """
     if not answer or confidence is None:
         return False, "the direct pass gave no answer"
     if finish_reason is FinishReason.LENGTH:
         return False, "the direct answer was cut off by the token limit"
+    if finish_reason is FinishReason.LOOP:
+        return False, "the direct answer went round in a loop"
     if confidence >= threshold:
         return True, f"confidence {confidence:.3f} is at or above the threshold {threshold:.3f}"
     return False, f"confidence {confidence:.3f} is below the threshold {threshold:.3f}"

@@ -15,7 +15,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from services.common import answers, prompts
-from services.common.errors import BudgetExhaustedError, KnowledgeUnavailableError
+from services.common.errors import (
+    BudgetExhaustedError,
+    InvalidRequestError,
+    KnowledgeUnavailableError,
+)
 from services.common.records import (
     DegradedCause,
     Gate,
@@ -203,21 +207,27 @@ class _Answer:
         if answers.extract(rationale.text) or not self._settings.conclude:
             return
         with self._watch.stage("conclude"):
-            bridge = prompts.conclusion_bridge(rationale.text)
-            reached, rationale.finish_reason = rationale.finish_reason, None
-            rationale.text += bridge
-            yield bridge
-            sampling = Sampling(
-                max_new_tokens=self._settings.direct_max_new_tokens,
-                stop=prompts.DIRECT_STOP,
-                streamed=self._streamed,
-            )
-            async with aclosing(
-                self._write(prompt + rationale.text, sampling, rationale)
-            ) as written:
+            async with aclosing(self._conclusion(prompt, rationale)) as written:
                 async for text in written:
                     yield text
-            rationale.finish_reason = reached
+
+    async def _conclusion(self, prompt: str, rationale: _Completion) -> AsyncGenerator[str, None]:
+        """Asks for the answer alone, and adds it to the rationale."""
+        bridge = prompts.conclusion_bridge(rationale.text)
+        sampling = Sampling(
+            max_new_tokens=self._settings.direct_max_new_tokens,
+            stop=prompts.DIRECT_STOP,
+            streamed=self._streamed,
+        )
+        texts = self._write(prompt + rationale.text + bridge, sampling, _Completion())
+        try:
+            async with aclosing(texts):
+                async for text in texts:
+                    piece, bridge = bridge + text, ""
+                    rationale.text += piece
+                    yield piece
+        except InvalidRequestError:
+            pass  # the rationale has filled the model's context: it stays without an answer
 
     async def _write(
         self, prompt: str, sampling: Sampling, completion: _Completion

@@ -7,6 +7,7 @@ that is how Serve's proxy finds them), or by any grpc.aio server.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -67,11 +68,12 @@ class ReasonerServicer:
             request = wire.read_request(
                 message, self._settings, request_id=_request_id(grpc_context)
             )
-            async for event in self._reasoner.stream(request):
-                if isinstance(event, ReasonResponse):
-                    yield pb.ReasonStreamResponse(response=wire.write_response(event))
-                else:
-                    yield pb.ReasonStreamResponse(delta=pb.TextDelta(text=event))
+            async with aclosing(self._reasoner.stream(request)) as events:
+                async for event in events:
+                    if isinstance(event, ReasonResponse):
+                        yield pb.ReasonStreamResponse(response=wire.write_response(event))
+                    else:
+                        yield pb.ReasonStreamResponse(delta=pb.TextDelta(text=event))
         except NesycdError as error:
             _fail(grpc_context, error)
 

@@ -11,10 +11,11 @@ from services.common.errors import InvalidRequestError
 
 
 class FinishReason(StrEnum):
-    """Why a completion ended: a stop string or end of text, or the token limit."""
+    """Why a completion ended: a stop string or end of text, the token limit, or a loop."""
 
     STOP = "stop"
     LENGTH = "length"
+    LOOP = "loop"
 
 
 @dataclass(frozen=True, slots=True)

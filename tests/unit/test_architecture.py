@@ -58,9 +58,9 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "torch": {"services.student.default_model"},
+    "torch": {"services.student.default_model", "services.student.cpu_lora_kernels"},
     "transformers": {"services.student.default_model", "services.student.vllm_engine"},
-    "vllm": {"services.student.vllm_engine", "services.student.cpu_lora_fix"},
+    "vllm": {"services.student.vllm_engine", "services.student.cpu_lora_kernels"},
     "ray": {"services.app", "services.remote", "services.cluster"},
 }
 IMPORTED_WHEN_CALLED = {"services.student.default_model", "services.cluster"}

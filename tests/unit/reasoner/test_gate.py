@@ -47,6 +47,7 @@ def test_confidence_is_the_mean_gap_over_answer_tokens(tokens, confidence):
             False,
             "the direct answer was cut off by the token limit",
         ),
+        (0.99, "18", FinishReason.LOOP, False, "the direct answer went round in a loop"),
     ],
 )
 def test_a_direct_answer_stands_when_confident_whole_and_not_empty(

@@ -19,7 +19,7 @@ from services.common.records import (
     ReasonResponse,
     RetrievalMode,
 )
-from services.common.settings import ReasonerSettings
+from services.common.settings import ReasonerSettings, StudentSettings
 from services.reasoner.pipeline import Reasoner
 from services.student.fake import Scripted, ScriptedStudent
 from tests.knowledge_fakes import FixedKnowledge
@@ -181,6 +181,17 @@ async def test_asking_for_the_answer_alone_can_be_turned_off():
     response = await reasoner(script, conclude=False).reason(request(mode=RetrievalMode.NEVER))
     assert response.answer == ""
     assert response.rationale == "I do not know"
+
+
+async def test_a_rationale_that_fills_the_context_stays_without_an_answer():
+    script = Script(rationale=Scripted(" I do not know"))
+    prompt = prompts.render_dc("2 + 2?")
+    student = ScriptedStudent(script, StudentSettings(max_model_len=len(prompt.split()) + 50))
+    pipeline = Reasoner(student, FixedKnowledge(), ReasonerSettings(direct_max_new_tokens=60))
+    asked = request(mode=RetrievalMode.NEVER, max_new_tokens=40)
+    *texts, response = [event async for event in pipeline.stream(asked)]
+    assert response.answer == ""
+    assert response.rationale == "".join(texts).strip() == "I do not know"
 
 
 async def test_the_token_limit_is_kept_and_told():

@@ -1,0 +1,31 @@
+"""Opens the student that the settings ask for."""
+
+from __future__ import annotations
+
+import os
+
+import structlog
+
+from services.common.settings import Settings
+from services.student.default_model import display_name, prepare_student
+from services.student.fake import ScriptedStudent, default_script
+from services.student.protocol import ManagedStudent
+
+log = structlog.get_logger()
+
+
+def open_student(settings: Settings) -> ManagedStudent:
+    """Starts the student's engine; blocks for seconds to minutes.
+
+    Raises:
+        ConfigurationError: the model, the default adapter or the engine's settings are wrong.
+    """
+    if settings.student.backend == "scripted":
+        return ScriptedStudent(default_script, settings.student)
+    model = prepare_student(settings, lambda step: log.info("student_prepared", step=step))
+    # Read when vllm is imported. Its warnings speak of choices made here on purpose.
+    level = "DEBUG" if settings.log_level == "debug" else "ERROR"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", level)
+    from services.student.vllm_engine import VllmStudent  # noqa: PLC0415  # imports torch
+
+    return VllmStudent(settings.student, model=model, name=display_name(model))
