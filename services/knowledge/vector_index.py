@@ -16,6 +16,7 @@ PROJECTED_DIMENSION = 96
 RESCORED = 512
 """Candidates of the first pass whose full vectors are compared."""
 
+_BLOCK = 1024
 _SAMPLE = 20_000
 
 
@@ -38,7 +39,7 @@ class VectorIndex:
         self._directions: Vector | None = None
         if len(matrix) >= project_from and matrix.shape[1] > PROJECTED_DIMENSION:
             self._directions = _principal(matrix)
-            self._projected = np.ascontiguousarray(matrix @ self._directions)
+            self._blocks = _in_blocks(matrix @ self._directions)
 
     def nearest(
         self, vector: Vector, depth: int, allowed: NDArray[np.bool_] | None = None
@@ -51,20 +52,22 @@ class VectorIndex:
             allowed: shape (n,); None allows all.
         """
         if self._directions is None:
-            return top(_products(self._matrix, vector), depth, among=allowed)
-        estimates = _products(self._projected, vector @ self._directions)
+            return top(np.vecdot(self._matrix, vector), depth, among=allowed)
+        # A product per block, and `vecdot` elsewhere: a product with the whole matrix spreads
+        # over BLAS threads that wait for each other, and next to a student that keeps all
+        # processors busy the slowest search then takes a second.
+        products = np.matmul(vector @ self._directions, self._blocks)
+        estimates = products.reshape(-1)[: len(self._matrix)]
         candidates = np.sort(top(estimates, max(RESCORED, 4 * depth), among=allowed))
-        return candidates[top(_products(self._matrix[candidates], vector), depth)]
+        return candidates[top(np.vecdot(self._matrix[candidates], vector), depth)]
 
 
-def _products(matrix: Vector, vector: Vector) -> NDArray[np.float32]:
-    """Inner product of each row with the vector, shape (n,).
-
-    Not `matrix @ vector`: that splits over BLAS threads, which wait for each other, and next
-    to a student that keeps all processors busy the slowest search then takes a second.
-    """
-    products: NDArray[np.float32] = np.vecdot(matrix, vector)
-    return products
+def _in_blocks(matrix: Vector) -> NDArray[np.float32]:
+    """The rows 1,024 at a time, each block transposed: shape (blocks, dimension, 1024)."""
+    padding = -len(matrix) % _BLOCK
+    padded = np.pad(matrix, ((0, padding), (0, 0)))
+    blocks = padded.reshape(-1, _BLOCK, matrix.shape[1]).transpose(0, 2, 1)
+    return np.ascontiguousarray(blocks)
 
 
 def _principal(matrix: Vector) -> Vector:

@@ -311,6 +311,14 @@ def _set_environment(settings: StudentSettings) -> None:
     # Threads that spin while they wait take the processor from the one they wait for, as soon
     # as anything else runs there: ten times fewer tokens per second on two busy cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if current_platform.is_cpu():
+        # The worker in the engine's own process: one process less to start, and one hop per
+        # step. vLLM splits them to bind threads itself, which is declined above.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    if settings.eager:
+        # vLLM compiles a helper of the log-probabilities all the same, for seconds, while the
+        # first request waits.
+        os.environ["TORCH_COMPILE_DISABLE"] = "1"
     os.environ["VLLM_NO_USAGE_STATS"] = "1"
 
 
@@ -328,6 +336,7 @@ def _engine_args(settings: StudentSettings, model: str, model_limit: int | None)
         kv_cache_memory_bytes=settings.kv_cache_bytes if on_cpu else None,
         max_num_seqs=settings.max_sequences,
         enforce_eager=settings.eager,
+        distributed_executor_backend="uni" if on_cpu else None,
         enable_prefix_caching=True,
         enable_chunked_prefill=True,
         enable_lora=settings.adapters_dir is not None,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -52,3 +54,17 @@ def test_filters_come_before_the_cut(matrix: NDArray[np.float32], project_from: 
     found = index.nearest(matrix[0], 50, allowed).tolist()
     assert found == exact(matrix, matrix[0], 50, allowed)
     assert index.nearest(matrix[0], 50, np.zeros(3000, dtype=bool)).tolist() == []
+
+
+@pytest.mark.parametrize("project_from", [1, 100_000])
+def test_a_search_stays_in_its_thread(project_from: int) -> None:
+    """BLAS threads that wait for each other made the slowest search a hundred times slower."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((15_000, 128), dtype=np.float32)
+    index = VectorIndex(rows, project_from=project_from)
+    time.sleep(0.3)  # those that helped to build it spin on for a moment
+    process, thread = time.process_time(), time.thread_time()
+    for row in rows[:100]:
+        index.nearest(row, 10)
+    process, thread = time.process_time() - process, time.thread_time() - thread
+    assert process < 1.3 * thread
