@@ -52,12 +52,16 @@ def run(settings: Settings, *, question: str | None, once: bool) -> int:
             with steps.step("knowledge base"):
                 release = asyncio.run(_active_release(settings))
             steps.say(f"knowledge release {release}")
-            with _application(settings, steps), _gateway(settings) as gateway:
+            # The edge first: it is up, and says NOT_SERVING, while the models load.
+            with _gateway(settings) as gateway, _application(settings, steps):
                 address = f"{settings.gateway.host}:{settings.gateway.port}"
                 with steps.step("gateway"):
                     _wait_ready(address, gateway)
                 steps.say(f"serving on {address}")
-                return _serve(address, gateway, steps, question=question, once=once)
+                try:
+                    return _serve(address, gateway, steps, question=question, once=once)
+                finally:
+                    _drain(gateway, settings.gateway.drain_s)  # before what it forwards to
     except _Ended:
         return 0
 
@@ -78,6 +82,7 @@ async def _active_release(settings: Settings) -> str:
 
     base = open_knowledge_base(settings)
     try:
+        await base.check()
         release = await base.active_release()
     finally:
         await base.close()
@@ -114,11 +119,16 @@ def _gateway(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(settings.gateway.drain_s + 5)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        _drain(process, settings.gateway.drain_s)
+
+
+def _drain(gateway: subprocess.Popen[bytes], drain_s: float) -> None:
+    """Ends the gateway, letting running calls end; does nothing when it has ended."""
+    gateway.terminate()
+    try:
+        gateway.wait(drain_s + 5)
+    except subprocess.TimeoutExpired:
+        gateway.kill()
 
 
 def _wait_ready(address: str, gateway: subprocess.Popen[bytes]) -> None:
