@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK ?= requirements/cpu.lock
+PIP := $(BIN)/python -m pip install --no-deps --no-compile
+PACKAGES := $(VENV)/.packages-$(notdir $(LOCK))
 READY := $(VENV)/.ready-$(notdir $(LOCK))
 # Where a CPU build of torch comes from when the configured package index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -14,15 +16,17 @@ help: ## Show the targets.
 
 setup: $(READY) ## Make the virtual environment with pinned packages.
 
-$(READY): $(LOCK) pyproject.toml
+$(PACKAGES): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: name one with make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing pinned packages (a few minutes the first time)"
-	$(BIN)/python -m pip install --no-deps --no-compile $$(grep '^torch==' $(LOCK)) || \
-	  $(BIN)/python -m pip install --no-deps --no-compile --index-url $(TORCH_CPU_INDEX) $$(grep '^torch==' $(LOCK))
-	$(BIN)/python -m pip install --no-deps --no-compile -r $(LOCK)
-	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet --editable .
+	$(PIP) $$(grep '^torch==' $(LOCK)) || $(PIP) --index-url $(TORCH_CPU_INDEX) $$(grep '^torch==' $(LOCK))
+	$(PIP) -r $(LOCK) || { echo "pip failed: check that it reaches its package index, then run make again"; exit 2; }
+	@touch $@
+
+$(READY): $(PACKAGES) pyproject.toml
+	@$(PIP) --no-build-isolation --quiet --editable .
 	@touch $@
 
 run: $(READY) ## Load the sample knowledge, serve, ask a question. ONCE=1: stop after the answer.

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.common.errors import ConfigurationError
-
 if TYPE_CHECKING:
     from kb_loader.dump import Dump
     from kb_loader.load import Loaded
@@ -42,7 +40,7 @@ def manifest(
     as_json: Json = False,
 ) -> None:
     """Check the notes of a folder and write its manifest.json, as after an edit by hand."""
-    from kb_loader.dump import MANIFEST, write_manifest  # noqa: PLC0415
+    from kb_loader.dump import MANIFEST, write_manifest
 
     dump = write_manifest(folder, release, description=description, provenance=provenance)
     if as_json:
@@ -54,7 +52,7 @@ def manifest(
 @app.command(epilog="Example: nesycd kb verify ./my-notes")
 def verify(folder: Folder, *, as_json: Json = False) -> None:
     """Check a dump without loading it: every wrong line and field is named."""
-    from kb_loader.dump import read_dump  # noqa: PLC0415
+    from kb_loader.dump import read_dump
 
     dump = read_dump(folder)
     if as_json:
@@ -76,11 +74,12 @@ def load(
     as_json: Json = False,
 ) -> None:
     """Check a dump, embed it and store it as a release. Repeated, it changes nothing."""
-    from kb_loader.dump import read_dump  # noqa: PLC0415
-    from services.knowledge.embedder import open_embedder  # noqa: PLC0415
+    from kb_loader.dump import read_dump
+    from services.common.settings import load_settings
+    from services.knowledge.embedder import open_embedder
 
     dump = read_dump(folder)
-    settings = _settings()
+    settings = load_settings()
     loaded = asyncio.run(_load(settings, dump, open_embedder(settings), activate=activate))
     if as_json:
         state = {"is_new": loaded.is_new, "is_active": loaded.is_active}
@@ -94,7 +93,9 @@ def load(
 @app.command(epilog="Example: nesycd kb releases --json")
 def releases(*, as_json: Json = False) -> None:
     """List the releases in the store; the active one is marked."""
-    known, active = asyncio.run(_list(_settings()))
+    from services.common.settings import load_settings
+
+    known, active = asyncio.run(_list(load_settings()))
     if as_json:
         _print_json([{**asdict(release), "is_active": release == active} for release in known])
         return
@@ -118,7 +119,9 @@ def activate(
 
     Activating an older release is how to roll back.
     """
-    asyncio.run(_activate(_settings(), name))
+    from services.common.settings import load_settings
+
+    asyncio.run(_activate(load_settings(), name))
     if as_json:
         _print_json({"active": name})
     else:
@@ -126,11 +129,11 @@ def activate(
 
 
 async def _load(settings: Settings, dump: Dump, embedder: Embedder, *, activate: bool) -> Loaded:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
-    from kb_loader.load import load_dump  # noqa: PLC0415
-    from services.knowledge.embedded import EmbeddedStore  # noqa: PLC0415
+    from kb_loader.load import load_dump
+    from services.knowledge.embedded import EmbeddedStore
 
     console = Console(stderr=True)
     store = EmbeddedStore.from_settings(settings)
@@ -149,7 +152,7 @@ async def _load(settings: Settings, dump: Dump, embedder: Embedder, *, activate:
 
 
 async def _list(settings: Settings) -> tuple[tuple[Release, ...], Release | None]:
-    from services.knowledge.embedded import EmbeddedStore  # noqa: PLC0415
+    from services.knowledge.embedded import EmbeddedStore
 
     store = EmbeddedStore.from_settings(settings)
     try:
@@ -159,26 +162,13 @@ async def _list(settings: Settings) -> tuple[tuple[Release, ...], Release | None
 
 
 async def _activate(settings: Settings, name: str) -> None:
-    from services.knowledge.embedded import EmbeddedStore  # noqa: PLC0415
+    from services.knowledge.embedded import EmbeddedStore
 
     store = EmbeddedStore.from_settings(settings)
     try:
         await store.activate(name)
     finally:
         await store.close()
-
-
-def _settings() -> Settings:
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from services.common.settings import Settings  # noqa: PLC0415
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = "NESYCD_" + "__".join(str(part) for part in wrong["loc"]).upper()
-        raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None
 
 
 def _print_json(value: object) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+import grpc
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -20,7 +21,7 @@ from services.common.errors import (
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
 from services.student.protocol import AdapterInfo, Delta, Sampling, StudentInfo
 
-_FAILURES = (RayError, RayServeException, NesycdError)
+_FAILURES = (RayError, RayServeException, grpc.RpcError, NesycdError)
 
 
 def _own(error: BaseException, instead: type[NesycdError], what: str) -> NesycdError:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import entry_points, version
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from services.common.errors import ConfigurationError, InvalidRequestError, NesycdError
-
-if TYPE_CHECKING:
-    from services.common.settings import Settings
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 SAMPLE_QUESTION = (
@@ -60,9 +57,10 @@ def setup() -> None:
     """Fetch the student model and the text encoder into the cache; quick when they are there."""
     from services.cli.progress import Steps
     from services.cli.serve import prepare_models
+    from services.common.settings import load_settings
 
     with Steps() as steps:
-        prepare_models(_settings(), steps)
+        prepare_models(load_settings(), steps)
 
 
 @app.command(epilog="Example: NESYCD_STUDENT__MODEL=./my-model nesycd serve --port 50051")
@@ -92,6 +90,7 @@ def serve(
     Every setting is an environment variable; docs/settings.md lists them.
     """
     from services.cli.serve import run
+    from services.common.settings import load_settings
 
     chosen = {
         "NESYCD_GATEWAY__PORT": port,
@@ -100,7 +99,7 @@ def serve(
     }
     os.environ.update({name: str(value) for name, value in chosen.items() if value is not None})
     question = SAMPLE_QUESTION if ask_sample else ask_question
-    raise typer.Exit(run(_settings(), question=question, once=once))
+    raise typer.Exit(run(load_settings(), question=question, once=once))
 
 
 @app.command(epilog="Example: NESYCD_GATEWAY__UPSTREAM=serve:9000 nesycd gateway")
@@ -109,9 +108,10 @@ def gateway() -> None:
     import asyncio
 
     from services.common import logs
+    from services.common.settings import load_settings
     from services.gateway.server import serve as serve_gateway
 
-    settings = _settings()
+    settings = load_settings()
     logs.configure(settings)
     asyncio.run(serve_gateway(settings))
 
@@ -193,21 +193,6 @@ def unload_adapter(
     from services.cli.client import change_adapter
 
     raise typer.Exit(change_adapter(address, "UnloadAdapter", adapter, as_json=as_json))
-
-
-def _settings() -> Settings:
-    from pydantic import ValidationError
-
-    from services.common.settings import Settings
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        if wrong["type"] == "value_error":  # two settings that contradict each other
-            raise ConfigurationError(wrong["msg"].partition(", ")[2]) from None
-        name = "NESYCD_" + "__".join(str(part) for part in wrong["loc"]).upper()
-        raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None
 
 
 def main() -> None:

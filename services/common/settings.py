@@ -12,8 +12,17 @@ import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.common.errors import ConfigurationError
 
 _PREFIX = "NESYCD_"
 _NOT_SETTINGS = re.compile(
@@ -261,3 +270,18 @@ class Settings(BaseSettings):
     def knowledge_path(self) -> Path:
         """The embedded store's file."""
         return (self.knowledge.path or self.cache / "knowledge.db").expanduser()
+
+
+def load_settings() -> Settings:
+    """The settings of this process's environment.
+
+    Raises: ConfigurationError naming the variable and the value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        if wrong["type"] == "value_error":  # two settings that contradict each other
+            raise ConfigurationError(wrong["msg"].partition(", ")[2]) from None
+        name = _PREFIX + "__".join(str(part) for part in wrong["loc"]).upper()
+        raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None

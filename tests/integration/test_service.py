@@ -243,9 +243,16 @@ def engine_processes(service: Service) -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_engine_is_replaced_without_an_operator(service, reasoning):
+def replica_processes(service: Service) -> list[psutil.Process]:
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    return [one for one in children if ":Student" in " ".join(one.cmdline())]
+
+
+@pytest.mark.parametrize("victims", [engine_processes, replica_processes])
+def test_a_killed_student_is_replaced_without_an_operator(service, reasoning, victims):
     (engine,) = engine_processes(service)
-    engine.kill()
+    (victim,) = victims(service)
+    victim.kill()
     with pytest.raises(grpc.RpcError) as caught:
         reasoning.Reason(asked(), timeout=60)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -262,6 +269,7 @@ def test_a_killed_engine_is_replaced_without_an_operator(service, reasoning):
 
     until(answers, 240)
     until(lambda: service.cli("health").returncode == 0, 30)
+    until(lambda: not engine.is_running(), 30)  # its memory is free again
 
 
 def test_stopping_ends_everything_it_started_and_lets_a_call_end(service, reasoning):

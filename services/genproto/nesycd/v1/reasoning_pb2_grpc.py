@@ -252,7 +252,8 @@ class AdapterServiceServicer:
 
     def UnloadAdapter(self, request, context):
         """Removes an adapter from the engine; requests that name it are refused until it
-        is loaded again. NOT_FOUND: no such adapter.
+        is loaded again. A replica that starts later knows nothing of it: to withdraw an adapter
+        for good, remove its folder as well. NOT_FOUND: no such adapter.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
