@@ -100,7 +100,8 @@ class Bare:
         async for output in self._engine.generate(
             prompts.render_dc(question), self._parameters(sampling), str(next(self._numbers))
         ):
-            first = first or time.perf_counter() - start
+            if output.outputs[0].text:  # the first output may hold back a part of a stop string
+                first = first or time.perf_counter() - start
             tokens += len(output.outputs[0].token_ids)
         return Call(first, time.perf_counter() - start, tokens)
 

@@ -13,6 +13,9 @@ from services.common.settings import Settings
 # half as long as calls through Ray's object store (docs/adr/0001-one-request.md).
 _ENVIRONMENT = {
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    # Ray starts its workers at niceness 15: anything else on the machine then stops one of
+    # the engine's threads, and the others wait for it.
+    "RAY_worker_niceness": "0",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_LOG_TO_STDERR": "0",

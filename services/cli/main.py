@@ -12,10 +12,7 @@ import typer
 from services.common.errors import ConfigurationError, InvalidRequestError, NesycdError
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-SAMPLE_QUESTION = (
-    "A tap fills a tank at 12 litres per minute. "
-    "How many litres does it pour in 2 and a half hours?"
-)
+SAMPLE_QUESTION = "What is 25 percent of 80?"
 
 app = typer.Typer(
     name="nesycd",

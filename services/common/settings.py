@@ -60,7 +60,9 @@ class StudentSettings(_Section):
         description="Memory for the key-value cache on a CPU, in bytes. On a GPU it takes what "
         "the weights leave free.",
     )
-    threads: int = Field(0, ge=0, description="CPU threads of the engine. 0: all processors.")
+    threads: int = Field(
+        0, ge=0, description="CPU threads of the engine. 0: one less than there are processors."
+    )
     max_sequences: int = Field(64, ge=1, description="Sequences decoded in one batch.")
     max_queued: int = Field(
         256, ge=1, description="Requests admitted per replica; one more gets RESOURCE_EXHAUSTED."

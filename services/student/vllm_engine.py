@@ -304,7 +304,9 @@ def _lora_request(adapter: LoadedAdapter) -> LoRARequest:
 
 def _set_environment(settings: StudentSettings) -> None:
     """Sets what vLLM's child processes read from their environment."""
-    threads = settings.threads or len(os.sched_getaffinity(0))
+    # One processor is left to what feeds the engine: its threads wait for each other, so
+    # sharing one of theirs slows them all.
+    threads = settings.threads or max(1, len(os.sched_getaffinity(0)) - 1)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Left to itself vLLM pins threads to the first cores, in every replica of a machine.
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
