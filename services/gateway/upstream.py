@@ -65,7 +65,8 @@ class Upstream:
         )
         try:
             async for event in call:
-                yield event
+                if event.WhichOneof("event"):
+                    yield event
         except grpc.aio.AioRpcError as error:
             raise _status(error, request_id) from None
         finally:

@@ -76,6 +76,9 @@ class ReasonerServicer:
                         yield pb.ReasonStreamResponse(delta=pb.TextDelta(text=event))
         except NesycdError as error:
             _fail(grpc_context, error)
+            # Serve's proxy carries the context with messages only: an empty one, which the
+            # gateway drops, brings the status across.
+            yield pb.ReasonStreamResponse()
 
     async def Describe(
         self, message: pb.DescribeRequest, grpc_context: Context
