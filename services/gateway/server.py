@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import grpc
 import structlog
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
@@ -22,6 +25,23 @@ from services.gateway.upstream import Upstream
 SERVICES = ("nesycd.v1.ReasoningService", "nesycd.v1.AdapterService")
 
 log = structlog.get_logger()
+
+
+class _MethodPool:
+    """The default descriptor pool, which also finds methods: ghz asks for them by name."""
+
+    def __init__(self) -> None:
+        self._pool = descriptor_pool.Default()
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802
+        """The file that declares a symbol, or the service of a method."""
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindFileContainingSymbol(symbol.rpartition(".")[0])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
 
 
 class Gateway:
@@ -48,7 +68,9 @@ class Gateway:
         self._server.add_generic_rpc_handlers(edge.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
-            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME),
+            self._server,
+            pool=_MethodPool(),
         )
         self.port = self._bind(credentials)
         self._watch: asyncio.Task[None] | None = None

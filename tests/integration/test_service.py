@@ -189,12 +189,12 @@ def test_cancelled_calls_free_their_places(reasoning, streamed):
         return False
 
     try:
-        until(is_full, 5)
+        until(is_full, 20)
     finally:
         for call in calls:
             call.cancel()
     # The places come back at once, long before the cancelled calls would have ended.
-    until(lambda: not is_full(), 5)
+    until(lambda: not is_full(), 20)
 
 
 def test_a_deadline_that_passes_ends_the_work(reasoning):

@@ -275,6 +275,22 @@ async def test_reflection_lists_the_services(edge):
     assert "grpc.health.v1.Health" in names
 
 
+@pytest.mark.parametrize(
+    ("symbol", "is_found"),
+    [
+        ("nesycd.v1.ReasoningService", True),
+        ("nesycd.v1.ReasoningService.Reason", True),
+        ("nesycd.v1.Nothing", False),
+        ("nothing", False),
+    ],
+)
+async def test_reflection_finds_services_and_their_methods(edge, symbol, is_found):
+    stub = reflection_pb2_grpc.ServerReflectionStub(edge.channel)
+    asking = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    async for reply in stub.ServerReflectionInfo(iter([asking])):
+        assert reply.HasField("file_descriptor_response") == is_found
+
+
 async def test_describe_says_what_is_served(edge):
     described = await edge.reasoning.Describe(pb.DescribeRequest())
     assert described.model == "scripted"
