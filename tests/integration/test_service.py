@@ -251,19 +251,29 @@ def test_a_killed_engine_is_replaced_without_an_operator(service, reasoning):
         reasoning.Reason(asked(), timeout=60)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
-    def answers() -> bool:
-        try:
-            return reasoning.Reason(asked(), timeout=30).model == "tiny"
-        except grpc.RpcError as error:
-            assert error.code() in {
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-            }
-            return False
-
-    until(answers, 240)
+    until(lambda: answers_again(reasoning), 240)
     until(lambda: service.cli("health").returncode == 0, 30)
     until(lambda: not engine.is_running(), 30)  # its memory is free again
+
+
+def answers_again(reasoning) -> bool:
+    try:
+        return reasoning.Reason(asked(), timeout=30).model == "tiny"
+    except grpc.RpcError as error:
+        assert error.code() in {
+            grpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+        }
+        return False
+
+
+def test_a_killed_student_replica_is_replaced_and_leaves_no_engine_behind(service, reasoning):
+    (engine,) = engine_processes(service)
+    replica = engine.parent()
+    replica.kill()
+    until(lambda: not engine.is_running(), 30)
+    until(lambda: answers_again(reasoning), 240)
+    assert engine_processes(service)[0].pid != engine.pid
 
 
 def test_stopping_ends_everything_it_started_and_lets_a_call_end(service, reasoning):
