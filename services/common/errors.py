@@ -7,6 +7,11 @@
     ├── InvalidRequestError         a field of the request is wrong    INVALID_ARGUMENT
     ├── AdapterNotFoundError        no adapter of that name            NOT_FOUND
     ├── AdapterRefusedError         the engine cannot serve it         FAILED_PRECONDITION
+    ├── EntryNotFoundError          no knowledge entry of that id      NOT_FOUND
+    ├── EntryExistsError            there is one of that id already    ALREADY_EXISTS
+    ├── EditConflictError           the entry was changed meanwhile    ABORTED
+    ├── EditRefusedError            its status does not allow that     FAILED_PRECONDITION
+    ├── ReleaseNotFoundError        no complete release of that name   NOT_FOUND
     ├── OverloadedError             admission limit reached            RESOURCE_EXHAUSTED
     ├── BudgetExhaustedError        no answer within the budget        DEADLINE_EXCEEDED
     ├── StudentUnavailableError     the engine is dead or starting     UNAVAILABLE
@@ -84,6 +89,26 @@ class AdapterRefusedError(NesycdError):
     """The adapter is there, but the engine cannot serve it."""
 
 
+class EntryNotFoundError(NesycdError):
+    """No knowledge entry has that id, or no revision of it that number."""
+
+
+class EntryExistsError(NesycdError):
+    """An entry that was to be created is there already."""
+
+
+class EditConflictError(NesycdError):
+    """An entry was changed since it was read; the message names its current etag."""
+
+
+class EditRefusedError(NesycdError):
+    """The entry's status does not allow the change, or the change changes nothing."""
+
+
+class ReleaseNotFoundError(NesycdError):
+    """No complete knowledge release has that name, or there is none to go back to."""
+
+
 class OverloadedError(NesycdError):
     """The student's admission limit is reached; `retry_after_s` says when to return."""
 
@@ -106,6 +131,11 @@ STATUS: dict[type[NesycdError], str] = {
     InvalidRequestError: "INVALID_ARGUMENT",
     AdapterNotFoundError: "NOT_FOUND",
     AdapterRefusedError: "FAILED_PRECONDITION",
+    EntryNotFoundError: "NOT_FOUND",
+    EntryExistsError: "ALREADY_EXISTS",
+    EditConflictError: "ABORTED",
+    EditRefusedError: "FAILED_PRECONDITION",
+    ReleaseNotFoundError: "NOT_FOUND",
     OverloadedError: "RESOURCE_EXHAUSTED",
     BudgetExhaustedError: "DEADLINE_EXCEEDED",
     StudentUnavailableError: "UNAVAILABLE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 
 class RetrievalMode(StrEnum):
@@ -67,6 +68,43 @@ def _bullets(lines: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A logic rule; it is executed, and shown to people and students as it is written.
+
+    Attributes:
+        text: one rule of the language in services/knowledge/rules, such as
+            "grandparent(X, Z) :- parent(X, Y), parent(Y, Z)."
+        confidence: how sure its author is that it holds, above 0, at most 1.
+    """
+
+    text: str
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An edge of the knowledge graph. `relation` is in snake_case and reads as a verb phrase."""
+
+    subject: str
+    relation: str
+    object: str
+
+    @property
+    def text(self) -> str:
+        """The fact in words, such as "Paris is capital of France"."""
+        return f"{self.subject} {self.relation.replace('_', ' ')} {self.object}"
+
+
+Body: TypeAlias = Note | Rule | Fact
+
+_KINDS: dict[type[Body], EntryKind] = {
+    Note: EntryKind.NOTE,
+    Rule: EntryKind.RULE,
+    Fact: EntryKind.FACT,
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One revision of one knowledge entry.
 
@@ -74,34 +112,128 @@ class Entry:
         id: stable across revisions, 1 to 128 characters.
         revision: counts from 1.
         task: the task it belongs to, for the task filter; "" for any.
-        question: the question it was made for; what retrieval compares with.
+        question: the question it was made for; "" where a rule or fact has none.
         body: the knowledge itself.
         source: id of the item it was made from, for `exclude_source`; "" if none.
         provenance: who or what made it, for instance "curated".
+        concepts: names of what it is about, beyond those a rule or fact names itself; they
+            join it to the graph.
     """
 
     id: str
     revision: int
-    kind: EntryKind
     task: str
     question: str
-    body: Note
+    body: Body
     source: str
     provenance: str
+    concepts: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> EntryKind:
+        """Note, rule or fact."""
+        return _KINDS[type(self.body)]
 
     @property
     def text(self) -> str:
         """The entry as the student reads it."""
         return self.body.text
 
+    @property
+    def searched_text(self) -> str:
+        """What retrieval compares a question with: the entry's question, else its text."""
+        return self.question or self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """An entry found, with its fused score (> 0) and its rank (from 1) in each leg."""
+    """An entry found, with its fused score (> 0) and its rank (from 1) in each leg.
+
+    One reached through the graph has score 0 and its rank as "graph".
+    """
 
     entry: Entry
     score: float
     leg_ranks: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofStep:
+    """A fact or a rule that a conclusion rests on.
+
+    Attributes:
+        text: the fact in words, or the rule as written.
+        entry_id: where it stands; "" for a value read from the question.
+        revision: of that entry; 0 for a value read from the question.
+    """
+
+    text: str
+    entry_id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the rules say about a question, in words, with the proof.
+
+    `confidence` is the product of the confidences of the rules in the proof.
+    """
+
+    text: str
+    confidence: float
+    proof: tuple[ProofStep, ...]
+
+
+class EntryStatus(StrEnum):
+    """Where an entry stands in its life. Releases hold what was accepted."""
+
+    DRAFT = "draft"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    RETIRED = "retired"
+
+
+class Action(StrEnum):
+    """What made a revision."""
+
+    LOADED = "loaded"
+    CREATED = "created"
+    UPDATED = "updated"
+    REVIEWED = "reviewed"
+    RETIRED = "retired"
+    REVERTED = "reverted"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """Who changes something, and why; `batch` names changes that belong together, "" for none."""
+
+    actor: str
+    reason: str = ""
+    batch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One step in the life of an entry. Every change makes one, and none is ever changed.
+
+    Attributes:
+        entry: the content after the change; `entry.revision` counts the steps.
+        status: after the change.
+        action: what the change was.
+        author: who, why, and in which batch. Of a loaded entry: the release's provenance, and
+            its name as the reason.
+        at: when, in seconds since 1970.
+        redirect_to: id of the entry it was merged into; "" if it was not.
+    """
+
+    entry: Entry
+    status: EntryStatus
+    action: Action
+    author: Authorship
+    at: float
+    redirect_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +284,7 @@ class ReasonResponse:
     kb_release: str
     tokens: TokenCounts
     knowledge: tuple[Retrieved, ...] = ()
+    conclusions: tuple[Conclusion, ...] = ()
     degraded_cause: DegradedCause | None = None
     stages_s: dict[str, float] = field(default_factory=dict)
     request_id: str = ""
