@@ -16,50 +16,55 @@ _WIDTH = 100
 def response(reply: pb.ReasonResponse, *, question: str = "") -> None:
     """Prints a finished answer, and how it came about."""
     if question:
-        _line("question", question)
+        labelled("question", question)
     if question and reply.rationale:
-        _line("rationale", reply.rationale)
-    _line("answer", reply.answer or "(none could be read from what the student wrote)")
+        labelled("rationale", reply.rationale)
+    labelled("answer", reply.answer or "(none could be read from what the student wrote)")
     confidence = f"{reply.confidence:.3f}" if reply.HasField("confidence") else "not measured"
-    _line("confidence", confidence)
+    labelled("confidence", confidence)
     decision = wire.decision_name(reply).replace("_", " ")
-    _line("gate", f"{decision}: {reply.gate.reason}")
+    labelled("gate", f"{decision}: {reply.gate.reason}")
     if reply.degraded:
-        _line("degraded", wire.cause_name(reply).replace("_", " "))
+        labelled("degraded", wire.cause_name(reply).replace("_", " "))
     for used in reply.knowledge:
         ranks = ", ".join(f"{leg} {rank}" for leg, rank in sorted(used.leg_ranks.items()))
         found = f"score {used.score:.4f}" + (f", rank {ranks}" if ranks else "")
         kind = wire.kind_name(used)
-        _line("knowledge", f"{used.entry_id} r{used.revision} ({kind}, {found})")
+        labelled("knowledge", f"{used.entry_id} r{used.revision} ({kind}, {found})")
         for line in used.text.splitlines():
-            _line("", line)
+            labelled("", line)
+    for concluded in reply.conclusions:
+        labelled("follows", f"{concluded.text} (confidence {concluded.confidence:.2f})")
+        for step in concluded.proof:
+            place = f"{step.entry_id} r{step.revision}" if step.entry_id else "the question"
+            labelled("", f"from {place}: {step.text}")
     adapter = f" + {reply.adapter}" if reply.adapter else ""
     release = reply.kb_release or "none looked up"
-    _line("served by", f"{reply.model}{adapter}, knowledge release {release}")
+    labelled("served by", f"{reply.model}{adapter}, knowledge release {release}")
     counts = f"{reply.tokens.prompt} read, {reply.tokens.completion} written"
-    _line("tokens", counts + (" (cut off)" if reply.truncated else ""))
+    labelled("tokens", counts + (" (cut off)" if reply.truncated else ""))
     stages = ", ".join(f"{stage.stage} {stage.seconds:.2f} s" for stage in reply.stages)
-    _line("time", stages)
-    _line("request id", reply.request_id)
+    labelled("time", stages)
+    labelled("request id", reply.request_id)
 
 
 def health(status: str, described: pb.DescribeResponse | None) -> None:
     """Prints readiness and what is served."""
-    _line("status", status)
+    labelled("status", status)
     if described is None:
         return
-    _line("version", described.version)
-    _line("model", described.model)
-    _line("adapter", described.default_adapter or "none by default")
+    labelled("version", described.version)
+    labelled("model", described.model)
+    labelled("adapter", described.default_adapter or "none by default")
     for adapter in described.adapters:
-        _line("", _adapter(adapter))
+        labelled("", _adapter(adapter))
     if not described.knowledge_ready:
-        _line("knowledge", "not reachable: answers are made without it")
+        labelled("knowledge", "not reachable: answers are made without it")
     elif described.kb_release:
-        _line("knowledge", f"{described.kb_release}, {described.kb_entries} entries")
+        labelled("knowledge", f"{described.kb_release}, {described.kb_entries} entries")
     else:
-        _line("knowledge", "no active release")
-    _line("threshold", f"{described.gate_threshold:.2f}")
+        labelled("knowledge", "no active release")
+    labelled("threshold", f"{described.gate_threshold:.2f}")
 
 
 def adapters(found: Iterable[pb.Adapter]) -> None:
@@ -73,7 +78,7 @@ def _adapter(adapter: pb.Adapter) -> str:
     return f"{adapter.name}@{adapter.version}  rank {adapter.rank}  {state}"
 
 
-def _line(label: str, text: str) -> None:
+def labelled(label: str, text: str) -> None:
     """Prints a labelled text, wrapped and indented; nothing when a label has no text."""
     if label and not text:
         return

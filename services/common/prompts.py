@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-VERSION = "1"
+VERSION = "2"
 """Changes whenever a rendered byte does; stands in every training manifest."""
 
 ANSWER_CUE = "Therefore, the answer is"
@@ -48,6 +48,19 @@ def render_ad(question: str, knowledge: Sequence[str]) -> str:
     """The step-by-step prompt with knowledge texts, best first; at least one."""
     block = "\n\n".join(knowledge)
     return f"{_INSTRUCTION}\n\nKnowledge:\n{block}\n\nQuestion: {question}\nAnswer: {STEP_CUE}"
+
+
+def graph_text(
+    conclusions: Sequence[str], facts: Sequence[str], rules: Sequence[str]
+) -> str:
+    """What the knowledge graph adds, as one more knowledge text; "" when it adds nothing.
+
+    What follows comes first: a small student reads it off, but seldom applies a rule itself.
+    """
+    parts = (("What follows", conclusions), ("Facts", facts), ("Rules", rules))
+    return "\n".join(
+        f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in parts if lines
+    )
 
 
 def conclusion_bridge(rationale: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -97,6 +98,9 @@ class StudentSettings(_Section):
 class KnowledgeSettings(_Section):
     """The knowledge base."""
 
+    store: Literal["embedded", "neo4j"] = Field(
+        "embedded", description="`embedded`: one SQLite file, no server. `neo4j`: a Neo4j server."
+    )
     path: Path | None = Field(
         None, description="SQLite file of the embedded store. Unset: `knowledge.db` in the cache."
     )
@@ -110,6 +114,28 @@ class KnowledgeSettings(_Section):
         0.7, ge=0, le=1, description="Weight of the vector leg in the fusion."
     )
     threads: int = Field(1, ge=1, description="CPU threads of the embedder.")
+    max_related: int = Field(
+        8,
+        ge=0,
+        le=64,
+        description="Most rules and facts that the graph adds to a lookup. 0: no graph, no rules.",
+    )
+    neo4j_uri: str = Field(
+        "bolt://127.0.0.1:7687",
+        pattern=r"(bolt|neo4j)(\+s|\+ssc)?://.+",
+        description="Neo4j server, 5.26 or newer; `neo4j://` where a cluster routes.",
+    )
+    neo4j_user: str = Field("neo4j", description="User at the Neo4j server.")
+    neo4j_password: SecretStr = Field(
+        SecretStr(""), description="That user's password. Empty: the server asks for none."
+    )
+    neo4j_database: str = Field(
+        "", description="Database at the Neo4j server. Empty: the user's home database."
+    )
+    neo4j_connections: int = Field(16, ge=1, description="Most connections of one process.")
+    neo4j_timeout_s: float = Field(
+        5.0, gt=0, description="Longest wait for a connection, and for a query of an editor."
+    )
 
 
 class ReasonerSettings(_Section):

@@ -6,6 +6,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from services.common.errors import FieldViolation, InvalidRequestError
 from services.common.records import (
+    Conclusion,
     ReasonRequest,
     ReasonResponse,
     RetrievalMode,
@@ -106,6 +107,7 @@ def write_response(response: ReasonResponse) -> pb.ReasonResponse:
             threshold=response.gate.threshold,
         ),
         knowledge=[_write_knowledge(one) for one in response.knowledge],
+        conclusions=[_write_conclusion(one) for one in response.conclusions],
         degraded=response.degraded_cause is not None,
         degraded_cause=(
             f"DEGRADED_CAUSE_{response.degraded_cause.name}" if response.degraded_cause else None
@@ -120,6 +122,17 @@ def write_response(response: ReasonResponse) -> pb.ReasonResponse:
         ],
         request_id=response.request_id,
         truncated=response.truncated,
+    )
+
+
+def _write_conclusion(conclusion: Conclusion) -> pb.Conclusion:
+    return pb.Conclusion(
+        text=conclusion.text,
+        confidence=conclusion.confidence,
+        proof=[
+            pb.ProofStep(text=step.text, entry_id=step.entry_id, revision=step.revision)
+            for step in conclusion.proof
+        ],
     )
 
 

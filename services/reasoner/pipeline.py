@@ -21,7 +21,9 @@ from services.common.errors import (
     KnowledgeUnavailableError,
 )
 from services.common.records import (
+    Conclusion,
     DegradedCause,
+    EntryKind,
     Gate,
     GateDecision,
     ReasonRequest,
@@ -58,8 +60,20 @@ class _Found:
     """What the lookup brought, and what it failed by."""
 
     entries: tuple[Retrieved, ...] = ()
+    conclusions: tuple[Conclusion, ...] = ()
     release: str = ""
     cause: DegradedCause | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """What the student reads: each note, then what the graph adds as one text."""
+        of_kind: dict[EntryKind, list[str]] = {kind: [] for kind in EntryKind}
+        for one in self.entries:
+            of_kind[one.entry.kind].append(one.entry.text)
+        graph = prompts.graph_text(
+            [one.text for one in self.conclusions], of_kind[EntryKind.FACT], of_kind[EntryKind.RULE]
+        )
+        return [*of_kind[EntryKind.NOTE], *([graph] if graph else [])]
 
 
 class Reasoner:
@@ -171,7 +185,7 @@ class _Answer:
                 return
         decision = (
             GateDecision.REASON_WITH_KNOWLEDGE
-            if found.entries
+            if found.texts
             else GateDecision.REASON_WITHOUT_KNOWLEDGE
         )
         yield ReasonResponse(
@@ -184,6 +198,7 @@ class _Answer:
             kb_release=found.release,
             tokens=self._tokens,
             knowledge=found.entries,
+            conclusions=found.conclusions,
             degraded_cause=cause,
             stages_s=self._stages(),
             request_id=self._request.request_id,
@@ -193,7 +208,7 @@ class _Answer:
     async def _rationale(self, found: _Found, rationale: _Completion) -> AsyncGenerator[str, None]:
         """Writes the rationale and, when it ends without an answer, the answer alone."""
         question = self._request.question
-        texts = [one.entry.text for one in found.entries]
+        texts = found.texts
         prompt = prompts.render_ad(question, texts) if texts else prompts.render_dc(question)
         with self._watch.stage("reason"):
             sampling = Sampling(
@@ -264,6 +279,8 @@ class _Answer:
             question=request.question,
             k=request.top_k,
             task=request.task,
+            # Rules and facts come through the graph: in the ranks they would crowd out notes.
+            kinds=frozenset({EntryKind.NOTE}),
             exclude_source=request.exclude_source,
         )
         try:
@@ -278,7 +295,11 @@ class _Answer:
             return _Found(cause=DegradedCause.KNOWLEDGE_UNAVAILABLE)
         if lookup.release is None:
             return _Found(cause=DegradedCause.NO_ACTIVE_RELEASE)
-        return _Found(entries=lookup.found, release=lookup.release.name)
+        return _Found(
+            entries=lookup.found + lookup.related,
+            conclusions=lookup.conclusions,
+            release=lookup.release.name,
+        )
 
     def _direct_response(
         self,

@@ -26,10 +26,17 @@ KNOWLEDGE = [
     Note(learning_summary=(), supplementary_knowledge=("MM/DD/YYYY puts the month first.",)).text,
 ]
 
+GRAPH = prompts.graph_text(
+    ["Ann grandparent Carl"],
+    ["Ann parent Bob", "Bob parent Carl"],
+    ["grandparent(X, Z) :- parent(X, Y), parent(Y, Z)."],
+)
+
 RENDERED = {
     "ap": prompts.render_ap(QUESTION),
     "dc": prompts.render_dc(QUESTION),
     "ad": prompts.render_ad(QUESTION, KNOWLEDGE),
+    "ad_graph": prompts.render_ad(QUESTION, [*KNOWLEDGE, GRAPH]),
 }
 
 
@@ -54,7 +61,12 @@ def test_a_completion_of_ap_continues_the_answer_sentence() -> None:
     assert RENDERED["ap"].endswith(f"\nAnswer: {prompts.ANSWER_CUE}")
 
 
-@pytest.mark.parametrize("name", ["dc", "ad"])
+def test_a_graph_that_adds_nothing_is_no_text() -> None:
+    assert prompts.graph_text([], [], []) == ""
+    assert prompts.graph_text([], ["Ann parent Bob"], []) == "Facts:\n- Ann parent Bob"
+
+
+@pytest.mark.parametrize("name", ["dc", "ad", "ad_graph"])
 def test_a_completion_of_dc_and_ad_continues_the_step_cue(name: str) -> None:
     assert RENDERED[name].endswith(f"\nAnswer: {prompts.STEP_CUE}")
 

@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 from services.common import wire
 from services.common.errors import FieldViolation, InvalidRequestError
 from services.common.records import (
+    Conclusion,
     DegradedCause,
     Entry,
     EntryKind,
+    Fact,
     Gate,
     GateDecision,
     Note,
+    ProofStep,
     ReasonRequest,
     ReasonResponse,
     RetrievalMode,
     Retrieved,
+    Rule,
     TokenCounts,
 )
 from services.common.settings import ReasonerSettings
@@ -201,10 +205,11 @@ ENTRIES = st.builds(
     Entry,
     id=st.text(),
     revision=COUNTS,
-    kind=st.sampled_from(EntryKind),
     task=st.text(),
     question=st.text(),
-    body=st.builds(Note, learning_summary=LINES, supplementary_knowledge=LINES),
+    body=st.builds(Note, learning_summary=LINES, supplementary_knowledge=LINES)
+    | st.builds(Rule)
+    | st.builds(Fact),
     source=st.text(),
     provenance=st.text(),
 )
@@ -213,6 +218,14 @@ FOUND = st.builds(
     entry=ENTRIES,
     score=FINITE,
     leg_ranks=st.dictionaries(st.sampled_from(["lexical", "vector"]), COUNTS),
+)
+CONCLUSIONS = st.builds(
+    Conclusion,
+    text=st.text(),
+    confidence=FINITE,
+    proof=st.lists(
+        st.builds(ProofStep, text=st.text(), entry_id=st.text(), revision=COUNTS), max_size=2
+    ).map(tuple),
 )
 RESPONSES = st.builds(
     ReasonResponse,
@@ -227,6 +240,7 @@ RESPONSES = st.builds(
     kb_release=st.text(),
     tokens=st.builds(TokenCounts, prompt=COUNTS, completion=COUNTS),
     knowledge=st.lists(FOUND, max_size=3).map(tuple),
+    conclusions=st.lists(CONCLUSIONS, max_size=2).map(tuple),
     degraded_cause=st.none() | st.sampled_from(DegradedCause),
     stages_s=st.dictionaries(st.text(), FINITE, max_size=3),
     request_id=st.text(),
@@ -261,6 +275,14 @@ def test_every_field_of_a_response_arrives(response: ReasonResponse) -> None:
         assert used.question == entry.question
         assert used.score == retrieved.score
         assert dict(used.leg_ranks) == retrieved.leg_ranks
+    assert [
+        Conclusion(
+            one.text,
+            one.confidence,
+            tuple(ProofStep(step.text, step.entry_id, step.revision) for step in one.proof),
+        )
+        for one in message.conclusions
+    ] == list(response.conclusions)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +14,18 @@ from services.common.errors import (
     StudentUnavailableError,
 )
 from services.common.records import (
+    Conclusion,
     DegradedCause,
+    Entry,
+    EntryKind,
+    Fact,
     GateDecision,
+    ProofStep,
     ReasonRequest,
     ReasonResponse,
     RetrievalMode,
+    Retrieved,
+    Rule,
 )
 from services.common.settings import ReasonerSettings, StudentSettings
 from services.reasoner.pipeline import Reasoner
@@ -91,6 +99,40 @@ async def test_an_unsure_answer_is_replaced_by_reasoning_with_knowledge():
     assert response.tokens.prompt == sum(len(prompt.split()) for prompt in script.prompts)
     assert response.tokens.completion == 2 + len(RATIONALE.split()) + 1
     assert set(response.stages_s) == {"direct", "retrieve", "reason", "total"}
+
+
+async def test_the_graph_adds_one_text_and_its_entries_and_conclusions_come_back():
+    fact = Entry("f1", 2, "", "", Fact("2", "plus_two_is", "4"), "", "test")
+    rule = Entry("r1", 1, "", "", Rule("even(X) :- plus_two_is(X, 4)."), "", "test")
+    related = (Retrieved(fact, 0.0, {"graph": 1}), Retrieved(rule, 0.0, {"graph": 2}))
+    conclusion = Conclusion("2 is even", 1.0, (ProofStep("2 plus two is 4", "f1", 2),))
+
+    class Knowledge(FixedKnowledge):
+        async def lookup(self, query):
+            found = await super().lookup(query)
+            return replace(found, related=related, conclusions=(conclusion,))
+
+    script, knowledge = Script(), Knowledge()
+    response = await reasoner(script, knowledge).reason(request())
+    assert [one.entry.id for one in response.knowledge] == ["note-1", "f1", "r1"]
+    assert response.conclusions == (conclusion,)
+    graph = prompts.graph_text(["2 is even"], ["2 plus two is 4"], [rule.text])
+    note = response.knowledge[0].entry.text
+    assert script.prompts[1] == prompts.render_ad("2 + 2?", [note, graph])
+    # Only notes are ranked: rules and facts come through the graph.
+    assert knowledge.queries[0].kinds == {EntryKind.NOTE}
+
+
+async def test_conclusions_alone_are_knowledge():
+    class Knowledge(FixedKnowledge):
+        async def lookup(self, query):
+            found = await super().lookup(query)
+            return replace(found, found=(), conclusions=(Conclusion("4 follows", 1.0, ()),))
+
+    script = Script()
+    response = await reasoner(script, Knowledge()).reason(request())
+    assert response.gate.decision is GateDecision.REASON_WITH_KNOWLEDGE
+    assert script.prompts[1] == prompts.render_ad("2 + 2?", ["What follows:\n- 4 follows"])
 
 
 async def test_the_direct_pass_does_not_wait_for_the_lookup():
