@@ -10,13 +10,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from google.protobuf.message import Message
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from services.common import logs
 from services.common.settings import Settings
+from services.knowledge.editing import Editor
 from services.knowledge.factory import open_knowledge_base
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
+from services.knowledge.servicer import KnowledgeServicer
+from services.reasoner.knowledge_rpcs import KnowledgeRpcs
 from services.reasoner.servicer import ReasonerServicer
 from services.remote import RemoteKnowledge, RemoteStudent
 from services.student.factory import open_student
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 SERVICERS = [
     "services.genproto.nesycd.v1.reasoning_pb2_grpc.add_ReasoningServiceServicer_to_server",
     "services.genproto.nesycd.v1.reasoning_pb2_grpc.add_AdapterServiceServicer_to_server",
+    "services.genproto.nesycd.v1.knowledge_pb2_grpc.add_KnowledgeServiceServicer_to_server",
 ]
 
 
@@ -65,11 +70,13 @@ class StudentDeployment:
 
 
 class KnowledgeBaseDeployment:
-    """One reader of the knowledge base."""
+    """One reader and editor of the knowledge base."""
 
     def __init__(self, settings: Settings) -> None:
         logs.configure(settings)
-        self._base = open_knowledge_base(settings)
+        self._base = base = open_knowledge_base(settings)
+        editor = Editor(base.store, base.embedder)
+        self._servicer = KnowledgeServicer(editor, base.store, base.embedder)
 
     async def lookup(self, query: KnowledgeQuery) -> Lookup:
         return await self._base.lookup(query)
@@ -77,19 +84,24 @@ class KnowledgeBaseDeployment:
     async def active_release(self) -> Release | None:
         return await self._base.active_release()
 
+    async def call(self, rpc: str, message: Message) -> Message:
+        return await self._servicer.call(rpc, message)
+
     async def __del__(self) -> None:
         if hasattr(self, "_base"):
             await self._base.close()
 
 
-class ReasonerDeployment(ReasonerServicer):
+class ReasonerDeployment(ReasonerServicer, KnowledgeRpcs):
     """The gRPC ingress."""
 
     def __init__(
         self, student: DeploymentHandle, knowledge: DeploymentHandle, settings: Settings
     ) -> None:
         logs.configure(settings)
-        super().__init__(RemoteStudent(student), RemoteKnowledge(knowledge), settings.reasoner)
+        remote = RemoteKnowledge(knowledge)
+        ReasonerServicer.__init__(self, RemoteStudent(student), remote, settings.reasoner)
+        KnowledgeRpcs.__init__(self, remote)
 
 
 def build(settings: Settings) -> Application:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import grpc
+from google.protobuf.message import Message
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -88,7 +89,7 @@ class RemoteStudent:
 
 
 class RemoteKnowledge:
-    """A `Knowledge` behind a handle."""
+    """A `Knowledge`, and the calls of its editors, behind a handle."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
@@ -110,3 +111,13 @@ class RemoteKnowledge:
         except _FAILURES as error:
             raise _own(error, KnowledgeUnavailableError, "knowledge base") from None
         return release
+
+    async def call(self, rpc: str, message: Message) -> Message:
+        """Answers an RPC of KnowledgeService, on one replica."""
+        try:
+            reply: Message = await self._handle.call.remote(rpc, message)
+        except _FAILURES as error:
+            if isinstance(error, RayTaskError) and not isinstance(error.cause, NesycdError):
+                raise  # a bug: to call it an outage would invite the caller to try again
+            raise _own(error, KnowledgeUnavailableError, "knowledge base") from None
+        return reply

@@ -26,6 +26,8 @@ _CALLERS_FAULT = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.ABORTED,
     }
 )
 _CONTROL_TIMEOUT_S = 120.0
@@ -67,7 +69,7 @@ def ask_and_show(
     def call(channel: grpc.Channel) -> None:
         stub = pb_grpc.ReasoningServiceStub(channel)
         if as_json:
-            _print_json(stub.Reason(request, timeout=timeout_s))
+            print_json(stub.Reason(request, timeout=timeout_s))
             return
         wrote = False
         for event in stub.ReasonStream(request, timeout=timeout_s):
@@ -79,7 +81,7 @@ def ask_and_show(
                 sys.stdout.write("\n\n" if wrote else "")
                 show.response(event.response)
 
-    return _calling(address, call)
+    return calling(address, call)
 
 
 def show_health(address: str, *, as_json: bool) -> int:
@@ -103,7 +105,7 @@ def show_health(address: str, *, as_json: bool) -> int:
         else:
             show.health(name, described)
 
-    return _calling(address, call) or (0 if statuses == [serving] else 1)
+    return calling(address, call) or (0 if statuses == [serving] else 1)
 
 
 def show_adapters(address: str, *, as_json: bool) -> int:
@@ -113,11 +115,11 @@ def show_adapters(address: str, *, as_json: bool) -> int:
         stub = pb_grpc.AdapterServiceStub(channel)
         reply = stub.ListAdapters(pb.ListAdaptersRequest(), timeout=_CONTROL_TIMEOUT_S)
         if as_json:
-            _print_json(reply)
+            print_json(reply)
         else:
             show.adapters(reply.adapters)
 
-    return _calling(address, call)
+    return calling(address, call)
 
 
 def change_adapter(address: str, method: str, adapter: str, *, as_json: bool) -> int:
@@ -128,14 +130,15 @@ def change_adapter(address: str, method: str, adapter: str, *, as_json: bool) ->
         stub = pb_grpc.AdapterServiceStub(channel)
         reply = getattr(stub, method)(request, timeout=_CONTROL_TIMEOUT_S)
         if as_json:
-            _print_json(reply)
+            print_json(reply)
         else:
             show.adapters([reply.adapter])
 
-    return _calling(address, call)
+    return calling(address, call)
 
 
-def _calling(address: str, call: Callable[[grpc.Channel], None]) -> int:
+def calling(address: str, call: Callable[[grpc.Channel], None]) -> int:
+    """Calls with a channel to the address. Returns the exit code."""
     try:
         with _channel(address) as channel:
             call(channel)
@@ -150,7 +153,8 @@ def _calling(address: str, call: Callable[[grpc.Channel], None]) -> int:
 def _channel(address: str) -> Iterator[grpc.Channel]:
     if not address.rpartition(":")[2].isdecimal():
         raise InvalidRequestError.of_field("--address", f"{address!r} is not HOST:PORT")
-    with grpc.insecure_channel(address) as channel:
+    # A long history may be more than the 4 MiB that clients take unless told otherwise.
+    with grpc.insecure_channel(address, (("grpc.max_receive_message_length", -1),)) as channel:
         yield channel
 
 
@@ -179,5 +183,6 @@ def _as_dict(message: Message) -> dict[str, Any]:
     )
 
 
-def _print_json(message: Message) -> None:
+def print_json(message: Message) -> None:
+    """Prints a message as JSON, absent fields filled in."""
     typer.echo(json.dumps(_as_dict(message), indent=2, ensure_ascii=False))

@@ -9,9 +9,25 @@ from typing import Annotated
 
 import typer
 
-from services.common.errors import ConfigurationError, InvalidRequestError, NesycdError
+from services.cli import entries, releases
+from services.cli.options import DEFAULT_ADDRESS, Address, Json
+from services.common.errors import (
+    ConfigurationError,
+    EditConflictError,
+    EditRefusedError,
+    InvalidRequestError,
+    NesycdError,
+    ReleaseNotFoundError,
+)
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
+_MENDABLE = (
+    ConfigurationError,
+    EditConflictError,
+    EditRefusedError,
+    InvalidRequestError,
+    ReleaseNotFoundError,
+)
+
 SAMPLE_QUESTION = "What is 25 percent of 80?"
 
 app = typer.Typer(
@@ -26,11 +42,8 @@ adapters = typer.Typer(
     help="List, load and unload the student's LoRA adapters.", no_args_is_help=True
 )
 app.add_typer(adapters, name="adapters")
-
-Address = Annotated[
-    str, typer.Option(help="Host and port of the gateway.", envvar="NESYCD_ADDRESS")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+app.add_typer(entries.app, name="entries")
+app.add_typer(releases.app, name="release")
 
 
 def _show_version(wanted: bool) -> None:
@@ -198,7 +211,7 @@ def main() -> None:
         app.add_typer(point.load(), name=point.name)
     try:
         app()
-    except (ConfigurationError, InvalidRequestError) as error:
+    except _MENDABLE as error:
         typer.echo(f"nesycd: {error.message}", err=True)
         sys.exit(2)
     except NesycdError as error:

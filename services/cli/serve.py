@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services import cluster
 from services.cli import show
 from services.cli.progress import Steps
-from services.common.errors import ConfigurationError
+from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.settings import Settings
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
@@ -50,8 +50,7 @@ def run(settings: Settings, *, question: str | None, once: bool) -> int:
         with Steps() as steps:
             prepare_models(settings, steps)
             with steps.step("knowledge base"):
-                release = asyncio.run(_active_release(settings))
-            steps.say(f"knowledge release {release}")
+                steps.say(asyncio.run(_knowledge(settings)))
             # The edge first: it is up, and says NOT_SERVING, while the models load.
             with _gateway(settings) as gateway, _application(settings, steps):
                 address = f"{settings.gateway.host}:{settings.gateway.port}"
@@ -77,21 +76,31 @@ def _end(_number: int, _frame: object) -> None:
     raise _Ended
 
 
-async def _active_release(settings: Settings) -> str:
+async def _knowledge(settings: Settings) -> str:
+    """Says what is in use. A server that is down stops nothing; a store without knowledge does."""
     from services.knowledge.factory import open_knowledge_base  # noqa: PLC0415 - numpy
 
     base = open_knowledge_base(settings)
     try:
         await base.check()
         release = await base.active_release()
+    except KnowledgeUnavailableError as error:
+        if settings.knowledge.store == "embedded":
+            raise
+        return f"{error.message} Answers are made without knowledge until it is back."
     finally:
         await base.close()
     if release is None:
+        place = (
+            f"knowledge.path: {settings.knowledge_path}"
+            if settings.knowledge.store == "embedded"
+            else f"knowledge.neo4j_uri: {settings.knowledge.neo4j_uri}"
+        )
         raise ConfigurationError(
-            f"knowledge.path: {settings.knowledge_path} holds no active release; "
+            f"{place} holds no active release; "
             f"load one with `nesycd kb load DIR`, for instance kb_loader/sample"
         )
-    return release.name
+    return f"knowledge release {release.name}"
 
 
 @contextmanager

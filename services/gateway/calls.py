@@ -74,14 +74,12 @@ class Calls:
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
-        except UpstreamStatus as status:
-            code = status.code
-            await _abort(context, call, code, status.details, status.serialised)
+        except UpstreamStatus as upstream:
+            code = upstream.code
+            await _abort(context, call, code, upstream.details, upstream.serialised)
         except NesycdError as error:
-            code = grpc.StatusCode[error.status]
-            await _abort(
-                context, call, code, error.message, write_status(error).SerializeToString()
-            )
+            code, status = grpc.StatusCode[error.status], write_status(error)
+            await _abort(context, call, code, status.message, status.SerializeToString())
         except Exception:
             code = grpc.StatusCode.INTERNAL
             log.exception("call_failed", method=method)

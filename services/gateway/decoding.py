@@ -6,7 +6,7 @@ turns the failure into INTERNAL. Here the failure becomes INVALID_ARGUMENT with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TypeVar
 
@@ -34,37 +34,44 @@ def decoder(message_class: type[M]) -> Callable[[bytes], M | InvalidRequestError
 
 
 def _diagnose(message_class: type[Message], data: bytes) -> InvalidRequestError:
+    name = message_class.DESCRIPTOR.full_name
     try:
         raw = _with_bytes(message_class.DESCRIPTOR).FromString(data)
     except DecodeError:
-        return InvalidRequestError(
-            f"the message of {len(data)} bytes is not a {message_class.DESCRIPTOR.full_name}"
-        )
-    for field, value in raw.ListFields():
-        if field.type == _FIELD.TYPE_BYTES:
-            try:
-                value.decode()
-            except UnicodeDecodeError as error:
-                return InvalidRequestError.of_field(
-                    field.name,
-                    f"not UTF-8: byte 0x{value[error.start]:02x} at position {error.start}",
-                )
-    return InvalidRequestError(f"not a valid {message_class.DESCRIPTOR.full_name}")
+        return InvalidRequestError(f"the message of {len(data)} bytes is not a {name}")
+    for field, value in _byte_fields(raw):
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            return InvalidRequestError.of_field(
+                field, f"not UTF-8: byte 0x{value[error.start]:02x} at position {error.start}"
+            )
+    return InvalidRequestError(f"not a valid {name}")
+
+
+def _byte_fields(message: Message, path: str = "") -> Iterator[tuple[str, bytes]]:
+    """Every filled bytes field, with its path, such as "entry.note.learning_summary[1]"."""
+    for field, value in message.ListFields():
+        if field.type not in {_FIELD.TYPE_BYTES, _FIELD.TYPE_MESSAGE}:
+            continue
+        repeated = field.is_repeated
+        for place, one in enumerate(value if repeated else [value]):
+            inner = f"{path}{field.name}[{place}]" if repeated else f"{path}{field.name}"
+            if field.type == _FIELD.TYPE_BYTES:
+                yield inner, one
+            else:
+                yield from _byte_fields(one, f"{inner}.")
 
 
 @cache
 def _with_bytes(descriptor: Descriptor) -> type[Message]:
     """The same message with every string field read as bytes, so that nothing is refused."""
-    proto = descriptor_pb2.DescriptorProto()
-    descriptor.CopyToProto(proto)
-    file = descriptor_pb2.FileDescriptorProto(name=f"raw/{proto.name}", package="raw")
-    for field in proto.field:
-        if field.type == _FIELD.TYPE_STRING:
-            field.type = _FIELD.TYPE_BYTES
-        elif field.type == _FIELD.TYPE_ENUM:
-            field.type = _FIELD.TYPE_INT32
-            field.ClearField("type_name")
-    file.message_type.add().CopyFrom(proto)
+    file = descriptor_pb2.FileDescriptorProto()
+    descriptor.file.CopyToProto(file)
+    for message in file.message_type:
+        for field in message.field:
+            if field.type == _FIELD.TYPE_STRING:
+                field.type = _FIELD.TYPE_BYTES
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"raw.{proto.name}"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name))

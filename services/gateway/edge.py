@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from services.common import wire
 from services.common.errors import BudgetExhaustedError, InvalidRequestError
@@ -16,19 +18,29 @@ from services.common.settings import Settings
 from services.gateway.calls import Calls, Context
 from services.gateway.decoding import decoder
 from services.gateway.upstream import Upstream
+from services.genproto.nesycd.v1 import knowledge_pb2
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 
 M = TypeVar("M")
 
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    *pb.DESCRIPTOR.services_by_name.values(),
+    *knowledge_pb2.DESCRIPTOR.services_by_name.values(),
+)
+"""What the edge serves."""
+
 CONTROL_TIMEOUT_S = 60.0
-"""Longest adapter or Describe call; loading a large adapter takes seconds."""
+"""Longest call that is no question; loading a large adapter takes seconds."""
+
+LONG_TIMEOUTS_S = {"FindDuplicateEntries": 600.0, "PreviewRelease": 600.0, "CreateRelease": 600.0}
+"""Calls that read a whole release, or embed what changed, may take longer."""
 
 _GRACE_S = 2.0
 """How much longer than the budget an inner call may take before it is given up."""
 
 
 class Edge:
-    """Handlers of both services. Holds no state but counters."""
+    """Handlers of all services. Holds no state but counters."""
 
     def __init__(self, settings: Settings, upstream: Upstream, metrics: Metrics) -> None:
         self._reasoner = settings.reasoner
@@ -37,26 +49,25 @@ class Edge:
         self._calls = Calls(metrics, max_concurrent=settings.gateway.max_concurrent_calls)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """One generic handler per service of reasoning.proto."""
-        reasoning = {
-            "Reason": _unary_handler(self._reason, pb.ReasonRequest),
+        """One generic handler per service."""
+        asking: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Reason": grpc.unary_unary_rpc_method_handler(
+                self._reason,
+                request_deserializer=decoder(pb.ReasonRequest),
+                response_serializer=_serialise,
+            ),
             "ReasonStream": grpc.unary_stream_rpc_method_handler(
                 self._reason_stream,
                 request_deserializer=decoder(pb.ReasonRequest),
                 response_serializer=_serialise,
             ),
-            "Describe": _unary_handler(self._control("Describe"), pb.DescribeRequest),
         }
-        adapters = {
-            "ListAdapters": _unary_handler(self._control("ListAdapters"), pb.ListAdaptersRequest),
-            "LoadAdapter": _unary_handler(self._control("LoadAdapter"), pb.LoadAdapterRequest),
-            "UnloadAdapter": _unary_handler(
-                self._control("UnloadAdapter"), pb.UnloadAdapterRequest
-            ),
-        }
-        return (
-            grpc.method_handlers_generic_handler("nesycd.v1.ReasoningService", reasoning),
-            grpc.method_handlers_generic_handler("nesycd.v1.AdapterService", adapters),
+        return tuple(
+            grpc.method_handlers_generic_handler(
+                service.full_name,
+                {rpc.name: asking.get(rpc.name) or self._control(rpc) for rpc in service.methods},
+            )
+            for service in SERVICES
         )
 
     async def _reason(
@@ -87,23 +98,30 @@ class Edge:
                         self._count(event.response)
                     yield event
 
-    def _control(self, method: str) -> Callable[[Any, Context], Any]:
+    def _control(self, rpc: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+        """Passes the call on within its deadline; the inner service checks what it asks for."""
+        longest_s = LONG_TIMEOUTS_S.get(rpc.name, CONTROL_TIMEOUT_S)
+
         async def handler(message: Message | InvalidRequestError, context: Context) -> Message:
-            async with self._calls.running(method, context) as call:
+            async with self._calls.running(rpc.name, context) as call:
                 message = _decoded(message)
                 if isinstance(message, pb.LoadAdapterRequest | pb.UnloadAdapterRequest):
                     wire.check_adapter(message.adapter)
                 remaining_s = _remaining_s(context)
                 reply: Message = await self._upstream.unary(
-                    method,
+                    rpc.name,
                     message,
-                    timeout_s=min(CONTROL_TIMEOUT_S, remaining_s or CONTROL_TIMEOUT_S),
+                    timeout_s=min(longest_s, remaining_s or longest_s),
                     request_id=call.request_id,
                 )
                 return reply
             raise AssertionError("an ended call has raised")
 
-        return handler
+        return grpc.unary_unary_rpc_method_handler(
+            handler,
+            request_deserializer=decoder(GetMessageClass(rpc.input_type)),
+            response_serializer=_serialise,
+        )
 
     def _checked(
         self, message: pb.ReasonRequest | InvalidRequestError, context: Context
@@ -133,14 +151,6 @@ class Edge:
             metrics.unparsed.inc()
         if reply.degraded:
             metrics.degraded.labels(wire.cause_name(reply)).inc()
-
-
-def _unary_handler(
-    handler: Callable[[Any, Context], Any], request_class: type[Message]
-) -> grpc.RpcMethodHandler[Any, Any]:
-    return grpc.unary_unary_rpc_method_handler(
-        handler, request_deserializer=decoder(request_class), response_serializer=_serialise
-    )
 
 
 def _serialise(message: Message) -> bytes:

@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from services.common.errors import ConfigurationError
 from services.common.metrics import Metrics
 from services.common.settings import Settings
-from services.gateway.edge import Edge
+from services.gateway.edge import SERVICES, Edge
 from services.gateway.upstream import Upstream
 
-SERVICES = ("nesycd.v1.ReasoningService", "nesycd.v1.AdapterService")
+_NAMES = tuple(service.full_name for service in SERVICES)
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Gateway:
         self._server.add_generic_rpc_handlers(edge.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
-            (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME),
+            (*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME),
             self._server,
             pool=_MethodPool(),
         )
@@ -99,7 +99,7 @@ class Gateway:
     async def _report(self, ready: bool) -> None:
         self._metrics.upstream_up.set(ready)
         status = health_pb2.HealthCheckResponse
-        for service in ("", *SERVICES):
+        for service in ("", *_NAMES):
             await self._health.set(service, status.SERVING if ready else status.NOT_SERVING)
 
     def _bind(self, credentials: grpc.ServerCredentials | None) -> int:

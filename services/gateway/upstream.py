@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 
 from services.common.status import DETAILS_KEY
 from services.gateway.calls import REQUEST_ID_KEY, UpstreamStatus
+from services.genproto.nesycd.v1 import knowledge_pb2_grpc, reasoning_pb2_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
-from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
 
 log = structlog.get_logger()
 
@@ -42,15 +42,20 @@ class Upstream:
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._reasoning = pb_grpc.ReasoningServiceStub(self._channel)
-        self._adapters = pb_grpc.AdapterServiceStub(self._channel)
+        # The names of all RPCs differ, so that one Serve ingress can host them.
+        self._rpcs: dict[str, Any] = {
+            **vars(reasoning_pb2_grpc.ReasoningServiceStub(self._channel)),
+            **vars(reasoning_pb2_grpc.AdapterServiceStub(self._channel)),
+            **vars(knowledge_pb2_grpc.KnowledgeServiceStub(self._channel)),
+        }
 
     async def unary(
         self, method: str, message: Message, *, timeout_s: float, request_id: str
     ) -> Any:
         """Forwards a unary call. Cancelling the awaiting task cancels the inner call."""
-        stub = getattr(self._reasoning, method, None) or getattr(self._adapters, method)
-        call = stub(message, timeout=timeout_s, metadata=((REQUEST_ID_KEY, request_id),))
+        call = self._rpcs[method](
+            message, timeout=timeout_s, metadata=((REQUEST_ID_KEY, request_id),)
+        )
         try:
             return await call
         except grpc.aio.AioRpcError as error:
@@ -60,7 +65,7 @@ class Upstream:
         self, message: pb.ReasonRequest, *, timeout_s: float, request_id: str
     ) -> AsyncGenerator[pb.ReasonStreamResponse, None]:
         """Forwards ReasonStream. Closing the generator cancels the inner call."""
-        call = self._reasoning.ReasonStream(
+        call = self._rpcs["ReasonStream"](
             message, timeout=timeout_s, metadata=((REQUEST_ID_KEY, request_id),)
         )
         try:

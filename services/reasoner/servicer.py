@@ -9,31 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from importlib.metadata import version
-from typing import Any, Protocol
-
-import grpc
-import structlog
+from typing import Protocol
 
 from services.common import wire
-from services.common.errors import InvalidRequestError, KnowledgeUnavailableError, NesycdError
+from services.common.errors import KnowledgeUnavailableError, NesycdError
 from services.common.records import ReasonResponse
 from services.common.settings import ReasonerSettings
-from services.common.status import DETAILS_KEY, write_status
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.knowledge.protocol import Knowledge
+from services.reasoner.failing import Context, fail, request_id
 from services.reasoner.pipeline import Reasoner
 from services.student.protocol import AdapterControl, AdapterInfo, Student
-
-log = structlog.get_logger()
-
-
-class Context(Protocol):
-    """What is used of a gRPC servicer context; Serve's has this much too."""
-
-    def invocation_metadata(self) -> Any: ...
-    def set_code(self, code: grpc.StatusCode) -> None: ...
-    def set_details(self, details: str) -> None: ...
-    def set_trailing_metadata(self, trailing_metadata: Any) -> None: ...
 
 
 class ControlledStudent(Student, AdapterControl, Protocol):
@@ -54,11 +40,11 @@ class ReasonerServicer:
     async def Reason(self, message: pb.ReasonRequest, grpc_context: Context) -> pb.ReasonResponse:
         try:
             request = wire.read_request(
-                message, self._settings, request_id=_request_id(grpc_context)
+                message, self._settings, request_id=request_id(grpc_context)
             )
             return wire.write_response(await self._reasoner.reason(request))
         except NesycdError as error:
-            _fail(grpc_context, error)
+            fail(grpc_context, error)
             return pb.ReasonResponse()
 
     async def ReasonStream(
@@ -66,7 +52,7 @@ class ReasonerServicer:
     ) -> AsyncGenerator[pb.ReasonStreamResponse, None]:
         try:
             request = wire.read_request(
-                message, self._settings, request_id=_request_id(grpc_context)
+                message, self._settings, request_id=request_id(grpc_context)
             )
             async with aclosing(self._reasoner.stream(request)) as events:
                 async for event in events:
@@ -75,7 +61,7 @@ class ReasonerServicer:
                     else:
                         yield pb.ReasonStreamResponse(delta=pb.TextDelta(text=event))
         except NesycdError as error:
-            _fail(grpc_context, error)
+            fail(grpc_context, error)
             # Serve's proxy carries the context with messages only: an empty one, which the
             # gateway drops, brings the status across.
             yield pb.ReasonStreamResponse()
@@ -87,7 +73,7 @@ class ReasonerServicer:
         try:
             student = await self._student.describe()
         except NesycdError as error:
-            _fail(grpc_context, error)
+            fail(grpc_context, error)
             return pb.DescribeResponse()
         try:
             release, ready = await self._knowledge.active_release(), True
@@ -114,7 +100,7 @@ class ReasonerServicer:
         try:
             student = await self._student.describe()
         except NesycdError as error:
-            _fail(grpc_context, error)
+            fail(grpc_context, error)
             return pb.ListAdaptersResponse()
         return pb.ListAdaptersResponse(adapters=[_adapter(info) for info in student.adapters])
 
@@ -125,7 +111,7 @@ class ReasonerServicer:
             wire.check_adapter(message.adapter)
             loaded = await self._student.load_adapter(message.adapter)
         except NesycdError as error:
-            _fail(grpc_context, error)
+            fail(grpc_context, error)
             return pb.LoadAdapterResponse()
         return pb.LoadAdapterResponse(adapter=_adapter(loaded))
 
@@ -136,7 +122,7 @@ class ReasonerServicer:
             wire.check_adapter(message.adapter)
             unloaded = await self._student.unload_adapter(message.adapter)
         except NesycdError as error:
-            _fail(grpc_context, error)
+            fail(grpc_context, error)
             return pb.UnloadAdapterResponse()
         return pb.UnloadAdapterResponse(adapter=_adapter(unloaded))
 
@@ -149,20 +135,3 @@ def _adapter(info: AdapterInfo) -> pb.Adapter:
         loaded=info.loaded,
         refusal=info.refusal,
     )
-
-
-def _request_id(context: Context) -> str:
-    return str(dict(context.invocation_metadata()).get("x-request-id", ""))
-
-
-def _fail(context: Context, error: NesycdError) -> None:
-    if not isinstance(error, InvalidRequestError):
-        log.warning(
-            "request_failed",
-            error=type(error).__name__,
-            message=error.message,
-            request_id=_request_id(context),
-        )
-    context.set_code(grpc.StatusCode[error.status])
-    context.set_details(error.message)
-    context.set_trailing_metadata([(DETAILS_KEY, write_status(error).SerializeToString())])

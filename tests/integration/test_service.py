@@ -16,6 +16,7 @@ import grpc
 import psutil
 import pytest
 
+from services.genproto.nesycd.v1 import knowledge_pb2, knowledge_pb2_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
 from tests.service import SAMPLE, Service, run, running_service, service_environment
@@ -210,6 +211,8 @@ def test_an_activated_release_is_served_within_two_seconds(service, reasoning, t
     shutil.copytree(SAMPLE, dump)
     rows = (dump / "notes.jsonl").read_text().splitlines(keepends=True)
     (dump / "notes.jsonl").write_text("".join(rows[:10]))
+    (dump / "rules.jsonl").unlink()
+    (dump / "facts.jsonl").unlink()
     for words in (
         ("kb", "manifest", str(dump), "--release", "ten"),
         ("kb", "load", str(dump)),
@@ -221,6 +224,75 @@ def test_an_activated_release_is_served_within_two_seconds(service, reasoning, t
     until(lambda: reasoning.Reason(request, timeout=60).kb_release == "ten", 10)
     assert time.monotonic() - start < 3
     assert json.loads(service.cli("health", "--json").stdout)["kb_entries"] == "10"
+
+
+def test_an_edit_is_reviewed_released_served_and_rolled_back(service, channel, reasoning):
+    knowledge = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
+    question = "How many furlongs are in 3 leagues?"
+    entry = knowledge_pb2.Entry(
+        id="furlongs",
+        task="unit_conversion",
+        question=question,
+        note={"supplementary_knowledge": ["1 league = 24 furlongs."]},
+        provenance="test",
+    )
+    edit = {"actor": "ana", "reason": "was asked"}
+    request = asked(question, retrieval_mode="RETRIEVAL_MODE_ALWAYS")
+
+    def best() -> tuple[str, str]:
+        reply = reasoning.Reason(request, timeout=60)
+        assert not reply.degraded
+        return reply.kb_release, reply.knowledge[0].entry_id
+
+    before = best()
+    draft = knowledge.CreateEntry(
+        knowledge_pb2.CreateEntryRequest(entry=entry, edit=edit), timeout=30
+    ).entry
+    knowledge.ReviewEntry(
+        knowledge_pb2.ReviewEntryRequest(
+            id="furlongs", etag=draft.etag, verdict="accepted", edit=edit
+        ),
+        timeout=30,
+    )
+    assert best() == before
+    made = knowledge.CreateRelease(
+        knowledge_pb2.CreateReleaseRequest(name="edited", edit=edit), timeout=60
+    )
+    assert made.release.parent == before[0]
+    assert best() == before
+    knowledge.ActivateRelease(
+        knowledge_pb2.ActivateReleaseRequest(name="edited", edit=edit), timeout=30
+    )
+    start = time.monotonic()
+    until(lambda: best() == ("edited", "furlongs"), 10)
+    assert time.monotonic() - start < 2
+    done = service.cli("release", "rollback", "--reason", "only a test")
+    assert done.stdout.startswith(f"release {before[0]}: ")
+    until(lambda: best() == before, 10)
+
+
+def test_an_edit_of_what_was_changed_meanwhile_is_aborted_with_the_current_etag(service, channel):
+    knowledge = knowledge_pb2_grpc.KnowledgeServiceStub(channel)
+    found = knowledge.FindEntries(knowledge_pb2.FindEntriesRequest(page_size=1), timeout=30)
+    entry = found.entries[0]
+    done = service.cli(
+        "entries", "update", entry.entry.id, "--set", "source=somewhere", "--actor", "ben"
+    )
+    assert done.returncode == 0, done.stderr
+    now = json.loads(service.cli("entries", "find", "--page-size", "1", "--json").stdout)
+    with pytest.raises(grpc.RpcError) as caught:
+        knowledge.RetireEntry(
+            knowledge_pb2.RetireEntryRequest(
+                id=entry.entry.id, etag=entry.etag, edit={"actor": "ana"}
+            ),
+            timeout=30,
+        )
+    assert caught.value.code() is grpc.StatusCode.ABORTED
+    assert now["entries"][0]["etag"] in caught.value.details()
+    with pytest.raises(grpc.RpcError) as caught:
+        knowledge.GetEntry(knowledge_pb2.GetEntryRequest(id="a\x07"), timeout=30)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details().startswith("id: holds the control character")
 
 
 def test_health_and_metrics_say_it_is_up(service, reasoning):

@@ -22,7 +22,7 @@ OURS = ("services", "kb_loader", "training")
 MAY_IMPORT = {
     "services.common": {"services.common", "services.genproto"},
     "services.student": {"services.common", "services.student"},
-    "services.knowledge": {"services.common", "services.knowledge"},
+    "services.knowledge": {"services.common", "services.genproto", "services.knowledge"},
     "services.reasoner": {
         "services.common",
         "services.genproto",

@@ -50,6 +50,24 @@ def test_every_command_is_known() -> None:
         "nesycd adapters list",
         "nesycd adapters load",
         "nesycd adapters unload",
+        "nesycd entries find",
+        "nesycd entries search",
+        "nesycd entries get",
+        "nesycd entries history",
+        "nesycd entries duplicates",
+        "nesycd entries create",
+        "nesycd entries update",
+        "nesycd entries review",
+        "nesycd entries retire",
+        "nesycd entries revert",
+        "nesycd entries revert-batch",
+        "nesycd entries merge",
+        "nesycd entries outcome",
+        "nesycd release list",
+        "nesycd release preview",
+        "nesycd release create",
+        "nesycd release activate",
+        "nesycd release rollback",
     }
 
 
@@ -142,6 +160,9 @@ def test_what_the_parser_refuses_ends_with_exit_code_2(
         ("adapters", "list"),
         ("adapters", "load", "bbh"),
         ("adapters", "unload", "bbh"),
+        ("entries", "find"),
+        ("entries", "retire", "a"),
+        ("release", "list", "--json"),
     ],
 )
 def test_when_nothing_listens_the_line_says_so(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from urllib.parse import quote
+
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from hypothesis import given
@@ -28,7 +31,10 @@ def test_a_status_carries_code_message_and_error_class(error_class: type[NesycdE
     assert (info.reason, info.domain) == (error_class.__name__, DOMAIN)
 
 
-@given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1))))
+TEXTS = st.text(min_size=1, max_size=20)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
 def test_violations_arrive_as_they_were(violations: list[tuple[str, str]]) -> None:
     error = InvalidRequestError("x", violations=tuple(FieldViolation(*one) for one in violations))
     assert read_violations(write_status(error).SerializeToString()) == violations
@@ -55,3 +61,26 @@ def test_violations_stand_beside_a_retry_hint() -> None:
     kinds = [detail.TypeName() for detail in write_status(error).details]
     assert kinds == ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"]
     assert read_violations(write_status(error).SerializeToString()) == [("a", "wrong")]
+
+
+@given(
+    st.text(max_size=5000),
+    st.lists(st.tuples(st.text(max_size=200), st.text(max_size=2000)), max_size=200),
+)
+def test_a_status_always_fits_the_trailers(message: str, violations: list[tuple[str, str]]) -> None:
+    error = InvalidRequestError(
+        message, violations=tuple(FieldViolation(*one) for one in violations)
+    )
+    status = write_status(error)
+    # As gRPC sends them: the message with escapes, the details in base64.
+    sent = len(quote(status.message)) + len(b64encode(status.SerializeToString()))
+    assert sent < 8192
+
+
+def test_what_does_not_fit_is_cut_at_the_end() -> None:
+    violations = tuple(FieldViolation(f"f{n}", "wrong " * 20) for n in range(1000))
+    status = write_status(InvalidRequestError("x" * 2000, violations=violations))
+    assert status.message == "x" * 1500 + "..."
+    kept = read_violations(status.SerializeToString())
+    assert kept == [(one.field, one.description) for one in violations[: len(kept)]]
+    assert len(kept) == 20

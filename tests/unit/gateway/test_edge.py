@@ -29,6 +29,13 @@ def trailers(error: grpc.aio.AioRpcError) -> dict:
     return dict(error.trailing_metadata())
 
 
+SERVED = {
+    "nesycd.v1.ReasoningService",
+    "nesycd.v1.AdapterService",
+    "nesycd.v1.KnowledgeService",
+}
+
+
 async def failure(call) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
@@ -259,7 +266,7 @@ async def test_a_bug_inside_does_not_leak(edge):
 async def test_health_of_every_service_follows_the_inner_service(edge):
     await ready(edge)
     stub = health_pb2_grpc.HealthStub(edge.channel)
-    for service in ("", "nesycd.v1.ReasoningService", "nesycd.v1.AdapterService"):
+    for service in ("", *SERVED):
         check = await stub.Check(health_pb2.HealthCheckRequest(service=service))
         assert check.status == health_pb2.HealthCheckResponse.SERVING
     error = await failure(stub.Check(health_pb2.HealthCheckRequest(service="other")))
@@ -271,7 +278,7 @@ async def test_reflection_lists_the_services(edge):
     asking = reflection_pb2.ServerReflectionRequest(list_services="")
     async for reply in stub.ServerReflectionInfo(iter([asking])):
         names = {service.name for service in reply.list_services_response.service}
-    assert {"nesycd.v1.ReasoningService", "nesycd.v1.AdapterService"} < names
+    assert names > SERVED
     assert "grpc.health.v1.Health" in names
 
 
@@ -280,6 +287,7 @@ async def test_reflection_lists_the_services(edge):
     [
         ("nesycd.v1.ReasoningService", True),
         ("nesycd.v1.ReasoningService.Reason", True),
+        ("nesycd.v1.KnowledgeService.FindEntries", True),
         ("nesycd.v1.Nothing", False),
         ("nothing", False),
     ],

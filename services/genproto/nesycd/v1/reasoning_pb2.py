@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+services/genproto/nesycd/v1/reasoning.proto\x12\tnesycd.v1\"\xe6\x01\n\rReasonRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x03 \x01(\t\x12\x30\n\x0eretrieval_mode\x18\x04 \x01(\x0e\x32\x18.nesycd.v1.RetrievalMode\x12\x1b\n\x0emax_new_tokens\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tbudget_ms\x18\x07 \x01(\rH\x02\x88\x01\x01\x42\x11\n\x0f_max_new_tokensB\x08\n\x06_top_kB\x0c\n\n_budget_ms\"T\n\x04Gate\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x17.nesycd.v1.GateDecision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\x01\"\xf2\x01\n\rKnowledgeUsed\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\"\n\x04kind\x18\x03 \x01(\x0e\x32\x14.nesycd.v1.EntryKind\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x39\n\tleg_ranks\x18\x06 \x03(\x0b\x32&.nesycd.v1.KnowledgeUsed.LegRanksEntry\x12\x10\n\x08question\x18\x07 \x01(\t\x1a/\n\rLegRanksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"1\n\x0bTokenCounts\x12\x0e\n\x06prompt\x18\x01 \x01(\r\x12\x12\n\ncompletion\x18\x02 \x01(\r\"/\n\rStageDuration\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"\x98\x03\n\x0eReasonResponse\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\t\x12\x11\n\trationale\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x04gate\x18\x04 \x01(\x0b\x32\x0f.nesycd.v1.Gate\x12+\n\tknowledge\x18\x05 \x03(\x0b\x32\x18.nesycd.v1.KnowledgeUsed\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x30\n\x0e\x64\x65graded_cause\x18\x07 \x01(\x0e\x32\x18.nesycd.v1.DegradedCause\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\t \x01(\t\x12\x12\n\nkb_release\x18\n \x01(\t\x12&\n\x06tokens\x18\x0b \x01(\x0b\x32\x16.nesycd.v1.TokenCounts\x12(\n\x06stages\x18\x0c \x03(\x0b\x32\x18.nesycd.v1.StageDuration\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x11\n\ttruncated\x18\x0e \x01(\x08\x42\r\n\x0b_confidence\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"u\n\x14ReasonStreamResponse\x12%\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x14.nesycd.v1.TextDeltaH\x00\x12-\n\x08response\x18\x02 \x01(\x0b\x32\x19.nesycd.v1.ReasonResponseH\x00\x42\x07\n\x05\x65vent\"\x11\n\x0f\x44\x65scribeRequest\"W\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x0e\n\x06loaded\x18\x04 \x01(\x08\x12\x0f\n\x07refusal\x18\x05 \x01(\t\"\x99\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_adapter\x18\x03 \x01(\t\x12$\n\x08\x61\x64\x61pters\x18\x04 \x03(\x0b\x32\x12.nesycd.v1.Adapter\x12\x12\n\nkb_release\x18\x05 \x01(\t\x12\x12\n\nkb_entries\x18\x06 \x01(\x04\x12\x17\n\x0fknowledge_ready\x18\x07 \x01(\x08\x12\x16\n\x0egate_threshold\x18\x08 \x01(\x01\x12\x1a\n\x12max_question_chars\x18\t \x01(\r\x12\x1c\n\x14max_new_tokens_limit\x18\n \x01(\r\x12\x13\n\x0btop_k_limit\x18\x0b \x01(\r\"\x15\n\x13ListAdaptersRequest\"<\n\x14ListAdaptersResponse\x12$\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x12.nesycd.v1.Adapter\"%\n\x12LoadAdapterRequest\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\":\n\x13LoadAdapterResponse\x12#\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x12.nesycd.v1.Adapter\"\'\n\x14UnloadAdapterRequest\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\"<\n\x15UnloadAdapterResponse\x12#\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x12.nesycd.v1.Adapter*\x81\x01\n\rRetrievalMode\x12\x1e\n\x1aRETRIEVAL_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17RETRIEVAL_MODE_ADAPTIVE\x10\x01\x12\x19\n\x15RETRIEVAL_MODE_ALWAYS\x10\x02\x12\x18\n\x14RETRIEVAL_MODE_NEVER\x10\x03*\x9c\x01\n\x0cGateDecision\x12\x1d\n\x19GATE_DECISION_UNSPECIFIED\x10\x00\x12\x18\n\x14GATE_DECISION_DIRECT\x10\x01\x12\'\n#GATE_DECISION_REASON_WITH_KNOWLEDGE\x10\x02\x12*\n&GATE_DECISION_REASON_WITHOUT_KNOWLEDGE\x10\x03*f\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_NOTE\x10\x01\x12\x13\n\x0f\x45NTRY_KIND_RULE\x10\x02\x12\x13\n\x0f\x45NTRY_KIND_FACT\x10\x03*\xca\x01\n\rDegradedCause\x12\x1e\n\x1a\x44\x45GRADED_CAUSE_UNSPECIFIED\x10\x00\x12(\n$DEGRADED_CAUSE_KNOWLEDGE_UNAVAILABLE\x10\x01\x12$\n DEGRADED_CAUSE_KNOWLEDGE_TIMEOUT\x10\x02\x12$\n DEGRADED_CAUSE_NO_ACTIVE_RELEASE\x10\x03\x12#\n\x1f\x44\x45GRADED_CAUSE_BUDGET_EXHAUSTED\x10\x04\x32\xe3\x01\n\x10ReasoningService\x12=\n\x06Reason\x12\x18.nesycd.v1.ReasonRequest\x1a\x19.nesycd.v1.ReasonResponse\x12K\n\x0cReasonStream\x12\x18.nesycd.v1.ReasonRequest\x1a\x1f.nesycd.v1.ReasonStreamResponse0\x01\x12\x43\n\x08\x44\x65scribe\x12\x1a.nesycd.v1.DescribeRequest\x1a\x1b.nesycd.v1.DescribeResponse2\x83\x02\n\x0e\x41\x64\x61pterService\x12O\n\x0cListAdapters\x12\x1e.nesycd.v1.ListAdaptersRequest\x1a\x1f.nesycd.v1.ListAdaptersResponse\x12L\n\x0bLoadAdapter\x12\x1d.nesycd.v1.LoadAdapterRequest\x1a\x1e.nesycd.v1.LoadAdapterResponse\x12R\n\rUnloadAdapter\x12\x1f.nesycd.v1.UnloadAdapterRequest\x1a .nesycd.v1.UnloadAdapterResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+services/genproto/nesycd/v1/reasoning.proto\x12\tnesycd.v1\"\xe6\x01\n\rReasonRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x03 \x01(\t\x12\x30\n\x0eretrieval_mode\x18\x04 \x01(\x0e\x32\x18.nesycd.v1.RetrievalMode\x12\x1b\n\x0emax_new_tokens\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tbudget_ms\x18\x07 \x01(\rH\x02\x88\x01\x01\x42\x11\n\x0f_max_new_tokensB\x08\n\x06_top_kB\x0c\n\n_budget_ms\"T\n\x04Gate\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x17.nesycd.v1.GateDecision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\x01\"\xf2\x01\n\rKnowledgeUsed\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\"\n\x04kind\x18\x03 \x01(\x0e\x32\x14.nesycd.v1.EntryKind\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x39\n\tleg_ranks\x18\x06 \x03(\x0b\x32&.nesycd.v1.KnowledgeUsed.LegRanksEntry\x12\x10\n\x08question\x18\x07 \x01(\t\x1a/\n\rLegRanksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"=\n\tProofStep\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\r\"S\n\nConclusion\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12#\n\x05proof\x18\x03 \x03(\x0b\x32\x14.nesycd.v1.ProofStep\"1\n\x0bTokenCounts\x12\x0e\n\x06prompt\x18\x01 \x01(\r\x12\x12\n\ncompletion\x18\x02 \x01(\r\"/\n\rStageDuration\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"\xc4\x03\n\x0eReasonResponse\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\t\x12\x11\n\trationale\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x04gate\x18\x04 \x01(\x0b\x32\x0f.nesycd.v1.Gate\x12+\n\tknowledge\x18\x05 \x03(\x0b\x32\x18.nesycd.v1.KnowledgeUsed\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x30\n\x0e\x64\x65graded_cause\x18\x07 \x01(\x0e\x32\x18.nesycd.v1.DegradedCause\x12\r\n\x05model\x18\x08 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\t \x01(\t\x12\x12\n\nkb_release\x18\n \x01(\t\x12&\n\x06tokens\x18\x0b \x01(\x0b\x32\x16.nesycd.v1.TokenCounts\x12(\n\x06stages\x18\x0c \x03(\x0b\x32\x18.nesycd.v1.StageDuration\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x11\n\ttruncated\x18\x0e \x01(\x08\x12*\n\x0b\x63onclusions\x18\x0f \x03(\x0b\x32\x15.nesycd.v1.ConclusionB\r\n\x0b_confidence\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"u\n\x14ReasonStreamResponse\x12%\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x14.nesycd.v1.TextDeltaH\x00\x12-\n\x08response\x18\x02 \x01(\x0b\x32\x19.nesycd.v1.ReasonResponseH\x00\x42\x07\n\x05\x65vent\"\x11\n\x0f\x44\x65scribeRequest\"W\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x0e\n\x06loaded\x18\x04 \x01(\x08\x12\x0f\n\x07refusal\x18\x05 \x01(\t\"\x99\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_adapter\x18\x03 \x01(\t\x12$\n\x08\x61\x64\x61pters\x18\x04 \x03(\x0b\x32\x12.nesycd.v1.Adapter\x12\x12\n\nkb_release\x18\x05 \x01(\t\x12\x12\n\nkb_entries\x18\x06 \x01(\x04\x12\x17\n\x0fknowledge_ready\x18\x07 \x01(\x08\x12\x16\n\x0egate_threshold\x18\x08 \x01(\x01\x12\x1a\n\x12max_question_chars\x18\t \x01(\r\x12\x1c\n\x14max_new_tokens_limit\x18\n \x01(\r\x12\x13\n\x0btop_k_limit\x18\x0b \x01(\r\"\x15\n\x13ListAdaptersRequest\"<\n\x14ListAdaptersResponse\x12$\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x12.nesycd.v1.Adapter\"%\n\x12LoadAdapterRequest\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\":\n\x13LoadAdapterResponse\x12#\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x12.nesycd.v1.Adapter\"\'\n\x14UnloadAdapterRequest\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\"<\n\x15UnloadAdapterResponse\x12#\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x12.nesycd.v1.Adapter*\x81\x01\n\rRetrievalMode\x12\x1e\n\x1aRETRIEVAL_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17RETRIEVAL_MODE_ADAPTIVE\x10\x01\x12\x19\n\x15RETRIEVAL_MODE_ALWAYS\x10\x02\x12\x18\n\x14RETRIEVAL_MODE_NEVER\x10\x03*\x9c\x01\n\x0cGateDecision\x12\x1d\n\x19GATE_DECISION_UNSPECIFIED\x10\x00\x12\x18\n\x14GATE_DECISION_DIRECT\x10\x01\x12\'\n#GATE_DECISION_REASON_WITH_KNOWLEDGE\x10\x02\x12*\n&GATE_DECISION_REASON_WITHOUT_KNOWLEDGE\x10\x03*f\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_NOTE\x10\x01\x12\x13\n\x0f\x45NTRY_KIND_RULE\x10\x02\x12\x13\n\x0f\x45NTRY_KIND_FACT\x10\x03*\xca\x01\n\rDegradedCause\x12\x1e\n\x1a\x44\x45GRADED_CAUSE_UNSPECIFIED\x10\x00\x12(\n$DEGRADED_CAUSE_KNOWLEDGE_UNAVAILABLE\x10\x01\x12$\n DEGRADED_CAUSE_KNOWLEDGE_TIMEOUT\x10\x02\x12$\n DEGRADED_CAUSE_NO_ACTIVE_RELEASE\x10\x03\x12#\n\x1f\x44\x45GRADED_CAUSE_BUDGET_EXHAUSTED\x10\x04\x32\xe3\x01\n\x10ReasoningService\x12=\n\x06Reason\x12\x18.nesycd.v1.ReasonRequest\x1a\x19.nesycd.v1.ReasonResponse\x12K\n\x0cReasonStream\x12\x18.nesycd.v1.ReasonRequest\x1a\x1f.nesycd.v1.ReasonStreamResponse0\x01\x12\x43\n\x08\x44\x65scribe\x12\x1a.nesycd.v1.DescribeRequest\x1a\x1b.nesycd.v1.DescribeResponse2\x83\x02\n\x0e\x41\x64\x61pterService\x12O\n\x0cListAdapters\x12\x1e.nesycd.v1.ListAdaptersRequest\x1a\x1f.nesycd.v1.ListAdaptersResponse\x12L\n\x0bLoadAdapter\x12\x1d.nesycd.v1.LoadAdapterRequest\x1a\x1e.nesycd.v1.LoadAdapterResponse\x12R\n\rUnloadAdapter\x12\x1f.nesycd.v1.UnloadAdapterRequest\x1a .nesycd.v1.UnloadAdapterResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +33,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_KNOWLEDGEUSED_LEGRANKSENTRY']._loaded_options = None
   _globals['_KNOWLEDGEUSED_LEGRANKSENTRY']._serialized_options = b'8\001'
-  _globals['_RETRIEVALMODE']._serialized_start=1959
-  _globals['_RETRIEVALMODE']._serialized_end=2088
-  _globals['_GATEDECISION']._serialized_start=2091
-  _globals['_GATEDECISION']._serialized_end=2247
-  _globals['_ENTRYKIND']._serialized_start=2249
-  _globals['_ENTRYKIND']._serialized_end=2351
-  _globals['_DEGRADEDCAUSE']._serialized_start=2354
-  _globals['_DEGRADEDCAUSE']._serialized_end=2556
+  _globals['_RETRIEVALMODE']._serialized_start=2151
+  _globals['_RETRIEVALMODE']._serialized_end=2280
+  _globals['_GATEDECISION']._serialized_start=2283
+  _globals['_GATEDECISION']._serialized_end=2439
+  _globals['_ENTRYKIND']._serialized_start=2441
+  _globals['_ENTRYKIND']._serialized_end=2543
+  _globals['_DEGRADEDCAUSE']._serialized_start=2546
+  _globals['_DEGRADEDCAUSE']._serialized_end=2748
   _globals['_REASONREQUEST']._serialized_start=59
   _globals['_REASONREQUEST']._serialized_end=289
   _globals['_GATE']._serialized_start=291
@@ -49,36 +49,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KNOWLEDGEUSED']._serialized_end=620
   _globals['_KNOWLEDGEUSED_LEGRANKSENTRY']._serialized_start=573
   _globals['_KNOWLEDGEUSED_LEGRANKSENTRY']._serialized_end=620
-  _globals['_TOKENCOUNTS']._serialized_start=622
-  _globals['_TOKENCOUNTS']._serialized_end=671
-  _globals['_STAGEDURATION']._serialized_start=673
-  _globals['_STAGEDURATION']._serialized_end=720
-  _globals['_REASONRESPONSE']._serialized_start=723
-  _globals['_REASONRESPONSE']._serialized_end=1131
-  _globals['_TEXTDELTA']._serialized_start=1133
-  _globals['_TEXTDELTA']._serialized_end=1158
-  _globals['_REASONSTREAMRESPONSE']._serialized_start=1160
-  _globals['_REASONSTREAMRESPONSE']._serialized_end=1277
-  _globals['_DESCRIBEREQUEST']._serialized_start=1279
-  _globals['_DESCRIBEREQUEST']._serialized_end=1296
-  _globals['_ADAPTER']._serialized_start=1298
-  _globals['_ADAPTER']._serialized_end=1385
-  _globals['_DESCRIBERESPONSE']._serialized_start=1388
-  _globals['_DESCRIBERESPONSE']._serialized_end=1669
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=1671
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=1692
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1694
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1754
-  _globals['_LOADADAPTERREQUEST']._serialized_start=1756
-  _globals['_LOADADAPTERREQUEST']._serialized_end=1793
-  _globals['_LOADADAPTERRESPONSE']._serialized_start=1795
-  _globals['_LOADADAPTERRESPONSE']._serialized_end=1853
-  _globals['_UNLOADADAPTERREQUEST']._serialized_start=1855
-  _globals['_UNLOADADAPTERREQUEST']._serialized_end=1894
-  _globals['_UNLOADADAPTERRESPONSE']._serialized_start=1896
-  _globals['_UNLOADADAPTERRESPONSE']._serialized_end=1956
-  _globals['_REASONINGSERVICE']._serialized_start=2559
-  _globals['_REASONINGSERVICE']._serialized_end=2786
-  _globals['_ADAPTERSERVICE']._serialized_start=2789
-  _globals['_ADAPTERSERVICE']._serialized_end=3048
+  _globals['_PROOFSTEP']._serialized_start=622
+  _globals['_PROOFSTEP']._serialized_end=683
+  _globals['_CONCLUSION']._serialized_start=685
+  _globals['_CONCLUSION']._serialized_end=768
+  _globals['_TOKENCOUNTS']._serialized_start=770
+  _globals['_TOKENCOUNTS']._serialized_end=819
+  _globals['_STAGEDURATION']._serialized_start=821
+  _globals['_STAGEDURATION']._serialized_end=868
+  _globals['_REASONRESPONSE']._serialized_start=871
+  _globals['_REASONRESPONSE']._serialized_end=1323
+  _globals['_TEXTDELTA']._serialized_start=1325
+  _globals['_TEXTDELTA']._serialized_end=1350
+  _globals['_REASONSTREAMRESPONSE']._serialized_start=1352
+  _globals['_REASONSTREAMRESPONSE']._serialized_end=1469
+  _globals['_DESCRIBEREQUEST']._serialized_start=1471
+  _globals['_DESCRIBEREQUEST']._serialized_end=1488
+  _globals['_ADAPTER']._serialized_start=1490
+  _globals['_ADAPTER']._serialized_end=1577
+  _globals['_DESCRIBERESPONSE']._serialized_start=1580
+  _globals['_DESCRIBERESPONSE']._serialized_end=1861
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=1863
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=1884
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1886
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1946
+  _globals['_LOADADAPTERREQUEST']._serialized_start=1948
+  _globals['_LOADADAPTERREQUEST']._serialized_end=1985
+  _globals['_LOADADAPTERRESPONSE']._serialized_start=1987
+  _globals['_LOADADAPTERRESPONSE']._serialized_end=2045
+  _globals['_UNLOADADAPTERREQUEST']._serialized_start=2047
+  _globals['_UNLOADADAPTERREQUEST']._serialized_end=2086
+  _globals['_UNLOADADAPTERRESPONSE']._serialized_start=2088
+  _globals['_UNLOADADAPTERRESPONSE']._serialized_end=2148
+  _globals['_REASONINGSERVICE']._serialized_start=2751
+  _globals['_REASONINGSERVICE']._serialized_end=2978
+  _globals['_ADAPTERSERVICE']._serialized_start=2981
+  _globals['_ADAPTERSERVICE']._serialized_end=3240
 # @@protoc_insertion_point(module_scope)

@@ -106,6 +106,26 @@ class KnowledgeUsed(_message.Message):
     question: str
     def __init__(self, entry_id: _Optional[str] = ..., revision: _Optional[int] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., leg_ranks: _Optional[_Mapping[str, int]] = ..., question: _Optional[str] = ...) -> None: ...
 
+class ProofStep(_message.Message):
+    __slots__ = ("text", "entry_id", "revision")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    entry_id: str
+    revision: int
+    def __init__(self, text: _Optional[str] = ..., entry_id: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Conclusion(_message.Message):
+    __slots__ = ("text", "confidence", "proof")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    confidence: float
+    proof: _containers.RepeatedCompositeFieldContainer[ProofStep]
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., proof: _Optional[_Iterable[_Union[ProofStep, _Mapping]]] = ...) -> None: ...
+
 class TokenCounts(_message.Message):
     __slots__ = ("prompt", "completion")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -123,7 +143,7 @@ class StageDuration(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class ReasonResponse(_message.Message):
-    __slots__ = ("answer", "rationale", "confidence", "gate", "knowledge", "degraded", "degraded_cause", "model", "adapter", "kb_release", "tokens", "stages", "request_id", "truncated")
+    __slots__ = ("answer", "rationale", "confidence", "gate", "knowledge", "degraded", "degraded_cause", "model", "adapter", "kb_release", "tokens", "stages", "request_id", "truncated", "conclusions")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     RATIONALE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +158,7 @@ class ReasonResponse(_message.Message):
     STAGES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    CONCLUSIONS_FIELD_NUMBER: _ClassVar[int]
     answer: str
     rationale: str
     confidence: float
@@ -152,7 +173,8 @@ class ReasonResponse(_message.Message):
     stages: _containers.RepeatedCompositeFieldContainer[StageDuration]
     request_id: str
     truncated: bool
-    def __init__(self, answer: _Optional[str] = ..., rationale: _Optional[str] = ..., confidence: _Optional[float] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., knowledge: _Optional[_Iterable[_Union[KnowledgeUsed, _Mapping]]] = ..., degraded: _Optional[bool] = ..., degraded_cause: _Optional[_Union[DegradedCause, str]] = ..., model: _Optional[str] = ..., adapter: _Optional[str] = ..., kb_release: _Optional[str] = ..., tokens: _Optional[_Union[TokenCounts, _Mapping]] = ..., stages: _Optional[_Iterable[_Union[StageDuration, _Mapping]]] = ..., request_id: _Optional[str] = ..., truncated: _Optional[bool] = ...) -> None: ...
+    conclusions: _containers.RepeatedCompositeFieldContainer[Conclusion]
+    def __init__(self, answer: _Optional[str] = ..., rationale: _Optional[str] = ..., confidence: _Optional[float] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., knowledge: _Optional[_Iterable[_Union[KnowledgeUsed, _Mapping]]] = ..., degraded: _Optional[bool] = ..., degraded_cause: _Optional[_Union[DegradedCause, str]] = ..., model: _Optional[str] = ..., adapter: _Optional[str] = ..., kb_release: _Optional[str] = ..., tokens: _Optional[_Union[TokenCounts, _Mapping]] = ..., stages: _Optional[_Iterable[_Union[StageDuration, _Mapping]]] = ..., request_id: _Optional[str] = ..., truncated: _Optional[bool] = ..., conclusions: _Optional[_Iterable[_Union[Conclusion, _Mapping]]] = ...) -> None: ...
 
 class TextDelta(_message.Message):
     __slots__ = ("text",)
