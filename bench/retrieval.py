@@ -31,12 +31,12 @@ from rich.progress import track
 from rich.table import Table
 
 from bench import record
-from services.common.records import Entry, EntryKind, Note
+from services.common.records import Authorship, Entry, Note
 from services.common.settings import Settings
 from services.knowledge.checksums import release_checksum
 from services.knowledge.embedded import EmbeddedStore
 from services.knowledge.embedder import OnnxEmbedder, open_embedder
-from services.knowledge.keyword_index import TERM_LIMIT, KeywordIndex
+from services.knowledge.keyword_index import TERM_LIMIT, KeywordIndex, Tokens
 from services.knowledge.protocol import KnowledgeQuery, Release, Vector
 from services.knowledge.ranking import LEG_DEPTH, top
 from services.knowledge.release_index import ReleaseIndex
@@ -198,7 +198,7 @@ def entries_of(pairs: list[tuple[str, str]]) -> Iterator[Entry]:
         ("rate = amount / time.", "Swapping twice restores the start.", "1 hour = 60 minutes."),
     )
     for n, (task, question) in enumerate(pairs):
-        yield Entry(f"n{n:06}", 1, EntryKind.NOTE, task, question, body, f"s{n}", "bench")
+        yield Entry(f"n{n:06}", 1, task, question, body, f"s{n}", "bench")
 
 
 async def measure(
@@ -219,7 +219,7 @@ async def measure(
     start = time.perf_counter()
     await store.load(release, zip(entries_of(pairs), matrix, strict=True))
     load_s = time.perf_counter() - start
-    await store.activate("bench")
+    await store.activate("bench", Authorship("bench"))
     before, start = resident_bytes(), time.perf_counter()
     store.refresh()
     refresh_s, memory = time.perf_counter() - start, resident_bytes() - before
@@ -242,11 +242,11 @@ async def measure(
             found["fused"].append([hit.entry.id for hit in lookup.found])
     del found["fused"][len(asked) :]
 
-    keywords, vectors = KeywordIndex(questions), VectorIndex(matrix)
+    keywords, vectors = KeywordIndex(Tokens.of(questions)), VectorIndex(matrix)
     exact = VectorIndex(matrix, project_from=size + 1)
     db = connect(path)
     key = db.execute("SELECT key FROM releases").fetchone()[0]
-    full = ReleaseIndex(db, key, dimension=matrix.shape[1], weights={"lexical": 0.3, "vector": 0.7})
+    full = ReleaseIndex.read(db, key, release, {"lexical": 0.3, "vector": 0.7})
     full._vectors = exact  # noqa: SLF001 - what the shortcut may miss
     engines: dict[str, Callable[[list[str]], object]] = {"fts5": fts5(questions)}
     try:
@@ -261,7 +261,7 @@ async def measure(
         transient=True,
     )
     for n, (query, vector) in enumerate(shown):
-        expected = full.search(query, vector)
+        expected, _ = full.search(query, vector)
         found["full"].append([hit.entry.id for hit in expected])
         words = sorted(set(terms(query.question)))[:TERM_LIMIT]
         timed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.common.errors import KnowledgeUnavailableError
-from services.common.records import Entry, EntryKind, Note, Retrieved
+from services.common.records import Entry, Note, Retrieved
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
 
 RELEASE = Release("r1", "c", 3, "hash", "h", 8, "test")
@@ -16,7 +16,6 @@ def retrieved(number: int) -> Retrieved:
     entry = Entry(
         id=f"note-{number}",
         revision=number,
-        kind=EntryKind.NOTE,
         task="units",
         question=f"question {number}",
         body=Note((f"summary {number}",), (f"knowledge {number}",)),

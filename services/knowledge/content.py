@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from pydantic import (
@@ -15,15 +16,19 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from services.common.records import Body, Entry, EntryKind, Fact, Note, Rule
 from services.knowledge.rules.parsing import parse_rule
 from services.knowledge.rules.values import QUESTION_PREDICATES
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _is_clean(text: str) -> str:
@@ -38,16 +43,37 @@ def _is_filled(text: str) -> str:
     return text
 
 
-def matches(pattern: str, wanted: str) -> AfterValidator:
+@dataclass(frozen=True, slots=True)
+class Matches:
     """Refuses a text that does not match in full, saying what is wanted."""
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {wanted}")
+    pattern: str
+    wanted: str
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Checks after all else."""
+        return core_schema.no_info_after_validator_function(self.checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """For programs that read the schema."""
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
+
+    def checked(self, text: str) -> str:
+        """The text, if it matches. Raises: ValueError."""
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"must be {self.wanted}")
         return text
 
-    return AfterValidator(check)
 
+RELEASE_NAME = Matches(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
+    "1 to 128 letters, digits, dots, hyphens or underscores",
+)
+"""A release's name is also a folder's, and an argument of commands."""
 
 CLEAN = AfterValidator(_is_clean)
 """Refuses control characters but line feed and tab."""
@@ -61,9 +87,9 @@ _Question = Annotated[str, StringConstraints(max_length=8000), CLEAN, FILLED]
 _Source = Annotated[str, StringConstraints(max_length=256), CLEAN]
 _Provenance = Annotated[str, StringConstraints(max_length=256), CLEAN, FILLED]
 _Id = Annotated[
-    str, matches(r"[^\s\x00-\x1f\x7f]{1,128}", "1 to 128 characters without white space")
+    str, Matches(r"[^\s\x00-\x1f\x7f]{1,128}", "1 to 128 characters without white space")
 ]
-_Task = Annotated[str, matches(r"[a-z0-9_]{0,128}", "in snake_case or empty")]
+_Task = Annotated[str, Matches(r"[a-z0-9_]{0,128}", "in snake_case or empty")]
 
 
 def _is_free(relation: str) -> str:
@@ -73,7 +99,7 @@ def _is_free(relation: str) -> str:
 
 
 _Relation = Annotated[
-    str, matches(r"[a-z][a-z0-9_]{0,127}", "in snake_case"), AfterValidator(_is_free)
+    str, Matches(r"[a-z][a-z0-9_]{0,127}", "in snake_case"), AfterValidator(_is_free)
 ]
 _Name = Annotated[str, StringConstraints(max_length=256), CLEAN, FILLED]
 

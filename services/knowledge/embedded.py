@@ -5,51 +5,55 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from services.common.errors import ConfigurationError, KnowledgeUnavailableError, NesycdError
-from services.common.records import Entry
+from services.common.errors import ConfigurationError, NesycdError
+from services.common.records import Authorship, Entry, Revision
 from services.common.settings import Settings
-from services.knowledge.protocol import KnowledgeQuery, Lookup, Release, Vector
-from services.knowledge.release_index import LEXICAL, VECTOR, ReleaseIndex
+from services.knowledge import embedded_edits, embedded_releases
+from services.knowledge.embedded_active import ActiveIndex
+from services.knowledge.embedded_file import StoreFile
+from services.knowledge.embedded_uses import RETRIEVED, RIGHT, WRONG, UseCounts, read_uses
+from services.knowledge.protocol import (
+    Change,
+    EntryFilter,
+    KnowledgeQuery,
+    Lookup,
+    Page,
+    Release,
+    Uses,
+    Vector,
+)
+from services.knowledge.release_derivation import derive_release
+from services.knowledge.release_index import LEXICAL, VECTOR
+from services.knowledge.release_leftovers import unfinished_rows
 from services.knowledge.release_writer import write_release
-from services.knowledge.schema import connect, prepare, transaction
+from services.knowledge.schema import prepare
 
 POLL_S = 0.5
 """How often the file is looked at for an activation by another process, and uses are written."""
 
-_RELEASE = "name, checksum, entries, embedding_model, embedding_checksum, dimension, provenance"
+_PAGE = 500
+"""Entries of a release that are read at a time."""
 
 _log = structlog.get_logger()
 
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Active:
-    """The active release, and its index."""
-
-    release_key: int
-    release: Release
-    index: ReleaseIndex
-
-
 class EmbeddedStore:
-    """A `KnowledgeStore` in one SQLite file.
+    """A `KnowledgeStore` in one SQLite file; what the methods promise stands there.
 
     SQLite (WAL mode) is the only durable part. Searches run in a thread of their own over
     an index in memory, built at the first search and again, beside the running searches,
-    when this or another process activates a release. Any number of processes may read and
-    activate; loads take turns. Not for network file systems, which break SQLite's locks.
+    when this or another process activates a release. Any number of processes may read,
+    edit and activate; loads take turns. Not for network file systems, which break SQLite's
+    locks.
 
     A release is looked for in a second thread each half second; use counts are written
     then, and by `close`.
@@ -74,14 +78,11 @@ class EmbeddedStore:
                 "nothing would ever be found."
             )
         prepare(path)
-        self._path = path
-        self._weights = {LEXICAL: lexical_weight, VECTOR: vector_weight}
-        self._active: _Active | None = None
-        self._refreshing = threading.Lock()
-        self._uses: Counter[str] = Counter()
-        self._uses_lock = threading.Lock()
-        self._closed = threading.Event()
+        self._file = StoreFile(path)
+        self._uses = UseCounts()
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="knowledge-search")
+        weights = {LEXICAL: lexical_weight, VECTOR: vector_weight}
+        self._active = ActiveIndex(path, weights, self._searcher.submit)
         self._watcher: threading.Thread | None = None
 
     @classmethod
@@ -94,147 +95,197 @@ class EmbeddedStore:
         )
 
     async def search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
-        """Finds entries in the active release; see `KnowledgeStore`."""
-        self._check_open()
-        self._watch()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._searcher, self._search, query, vector)
+        """Finds entries in the active release."""
+        return await self._in_searcher(lambda: self._search(query, vector))
+
+    async def facts(self, relations: Iterable[str], limit: int) -> tuple[Entry, ...]:
+        """Facts of the active release with one of these relations."""
+        return await self._in_searcher(lambda: self._facts(relations, limit))
 
     async def active_release(self) -> Release | None:
         """The release that searches see, or within half a second will."""
-        return await self._in_thread(lambda: self._read(_active))
+        found = await self._file.call(embedded_releases.active_release)
+        return found and found[1]
+
+    async def previous_release(self) -> Release | None:
+        """The release that `roll_back` would go back to, or None."""
+        return await self._file.call(embedded_releases.previous_release)
 
     async def releases(self) -> tuple[Release, ...]:
         """Every complete release, oldest first."""
-        return await self._in_thread(lambda: self._read(_complete))
+        return await self._file.call(embedded_releases.complete_releases)
 
-    async def load(self, release: Release, rows: Iterable[tuple[Entry, Vector]]) -> None:
-        """Stores a release; see `KnowledgeStore`. `rows` is consumed in a thread.
+    async def entries(self, release: str) -> AsyncIterator[tuple[Entry, Vector]]:
+        """Every entry of a release with its vector; read a page at a time, in threads."""
+        key, found = await self._file.call(
+            lambda db: embedded_releases.complete_release(db, release)
+        )
+        for first in range(0, found.entries, _PAGE):
+            page = await self._file.call(
+                lambda db, first=first: embedded_releases.rows_of(  # type: ignore[misc]
+                    db, key, first=first, count=_PAGE
+                )
+            )
+            for row in page:
+                yield row
 
-        A cancelled load keeps nothing.
-        """
+    async def released(self, release: str, entry_ids: Iterable[str]) -> tuple[Entry, ...]:
+        """What a release holds of these entries."""
+        return await self._file.call(
+            lambda db: embedded_releases.entries_of(db, release, entry_ids)
+        )
+
+    async def rules(self, release: str) -> tuple[Entry, ...]:
+        """Every rule of a release."""
+        return await self._file.call(lambda db: embedded_releases.rules_of(db, release))
+
+    async def relations(self, release: str) -> frozenset[str]:
+        """The relations that the facts of a release have."""
+        return await self._file.call(lambda db: embedded_releases.relations_of(db, release))
+
+    async def load(
+        self, release: Release, rows: Iterable[tuple[Entry, Vector]], *, already: int = 0
+    ) -> None:
+        """Stores a release. `rows` is consumed in a thread; a cancelled load ends soon."""
         stop = threading.Event()
 
         def load() -> None:
-            with self._reported():
-                write_release(self._path, release, rows, stopped=stop.is_set)
+            with self._file.reported():
+                write_release(self._file.path, release, rows, already=already, stopped=stop.is_set)
 
         try:
-            await self._in_thread(load)
+            await self._file.in_thread(load)
         finally:
             stop.set()
 
-    async def activate(self, name: str) -> None:
+    async def loaded_rows(self, release: Release) -> int:
+        """How many of the release's first entries an unfinished load has stored."""
+        return await self._file.call(lambda db: unfinished_rows(db, release))
+
+    async def derive(
+        self,
+        name: str,
+        base: str,
+        changed: Sequence[tuple[Entry, Vector]],
+        removed: Iterable[str],
+        provenance: str,
+    ) -> Release:
+        """Stores a new release made from another."""
+
+        def derive() -> Release:
+            with self._file.reported():
+                return derive_release(self._file.path, (name, base, provenance), changed, removed)
+
+        return await self._file.in_thread(derive)
+
+    async def activate(self, name: str, author: Authorship) -> Release:
         """Makes a release the active one; this object's next search sees it."""
-        await self._in_thread(lambda: self._activate(name))
+        return await self._switched(lambda db: embedded_releases.activate(db, name, author))
+
+    async def roll_back(self, author: Authorship) -> Release:
+        """Goes back to the release before; this object's next search sees it."""
+        return await self._switched(lambda db: embedded_releases.roll_back(db, author))
 
     async def record_use(self, entry_ids: Sequence[str]) -> None:
         """Notes uses in memory; they are written within half a second."""
-        self._check_open()
-        with self._uses_lock:
-            self._uses.update(entry_ids)
-        self._watch()
+        self._count(entry_ids, RETRIEVED)
 
-    async def use_counts(self, entry_ids: Sequence[str]) -> dict[str, int]:
-        """How often each entry was retrieved, this object's unwritten uses included."""
-        return await self._in_thread(lambda: self._use_counts(entry_ids))
+    async def record_outcome(self, entry_ids: Sequence[str], *, right: bool) -> None:
+        """Notes outcomes in memory; they are written within half a second."""
+        self._count(entry_ids, RIGHT if right else WRONG)
+
+    async def use_counts(self, entry_ids: Sequence[str]) -> dict[str, Uses]:
+        """How often each entry was used, what this object has not written yet included."""
+
+        def read(db: sqlite3.Connection) -> dict[str, Uses]:
+            self._uses.write(db)
+            return read_uses(db, entry_ids)
+
+        return await self._file.call(read)
+
+    async def newest(self, entry_id: str) -> Revision:
+        """An entry's newest revision."""
+        return await self._file.call(lambda db: embedded_edits.newest(db, entry_id))
+
+    async def history(self, entry_id: str) -> tuple[Revision, ...]:
+        """Every revision of an entry."""
+        return await self._file.call(lambda db: embedded_edits.history(db, entry_id))
+
+    async def find(self, wanted: EntryFilter) -> Page:
+        """Lists entries by their newest revision. Takes a look at each of them."""
+        return await self._file.call(lambda db: embedded_edits.find(db, wanted))
+
+    async def append(self, changes: Sequence[Change]) -> None:
+        """Adds revisions, all or none."""
+        await self._file.call(lambda db: embedded_edits.append(db, changes))
+
+    async def batch(self, name: str) -> tuple[Revision, ...]:
+        """Every edit of a batch."""
+        return await self._file.call(lambda db: embedded_edits.batch(db, name))
+
+    async def edits(self) -> tuple[Revision, ...]:
+        """Of each edited entry the last edit that was accepted or retired."""
+        return await self._file.call(embedded_edits.edits)
 
     async def close(self) -> None:
         """Writes what uses are left, ends the threads."""
-        if self._closed.is_set():
+        if self._file.closed.is_set():
             return
-        self._closed.set()
+        self._file.closed.set()
         await asyncio.to_thread(self._shut_down)
-
-    # What follows runs in threads.
-
-    def _search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
-        with self._reported():
-            if self._active is None:
-                self.refresh()
-            active = self._active
-            if active is None:
-                return Lookup(None)
-            return Lookup(active.release, active.index.search(query, vector))
 
     def refresh(self) -> None:
         """Swaps in the index of the active release, if it is another than the one held.
 
         Called at start, spares the first search the wait. Searches meanwhile use the old one.
         """
-        with self._refreshing, self._reported():
-            held = self._active
-            db = connect(self._path)
+        with self._file.reported():
+            self._active.refresh()
+
+    # What follows runs in threads.
+
+    def _search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
+        active = self._active.get()
+        if active is None:
+            return Lookup(None)
+        found, related = active.index.search(query, vector)
+        return Lookup(active.release, found, related)
+
+    def _facts(self, relations: Iterable[str], limit: int) -> tuple[Entry, ...]:
+        active = self._active.get()
+        return active.index.facts(relations, limit) if active else ()
+
+    def _look_again(self) -> None:
+        failure = ""
+        while not self._file.closed.wait(POLL_S):
             try:
-                # One snapshot of the file for the pointer and all the rows behind it.
-                db.execute("BEGIN")
-                found = _active_row(db)
-                if found == (held and (held.release_key, held.release)):
-                    db.close()
-                    return
-                built = found and self._build(db, *found)
-                db.execute("COMMIT")
-            except BaseException:
-                db.close()
-                raise
-            if built is None:
-                db.close()
-            self._active = built
-            if held is not None:
-                # After the searches that already wait in line for the old one.
-                self._searcher.submit(held.index.close)
-
-    def _build(self, db: sqlite3.Connection, release_key: int, release: Release) -> _Active:
-        started = time.perf_counter()
-        index = ReleaseIndex(db, release_key, dimension=release.dimension, weights=self._weights)
-        _log.info(
-            "knowledge_release_in_use",
-            release=release.name,
-            entries=release.entries,
-            seconds=round(time.perf_counter() - started, 3),
-        )
-        return _Active(release_key, release, index)
-
-    def _activate(self, name: str) -> None:
-        with self._reported(), closing(connect(self._path)) as db, transaction(db):
-            row = db.execute(
-                "SELECT key FROM releases WHERE name = ? AND complete", (name,)
-            ).fetchone()
-            if row is None:
-                raise ConfigurationError(f"there is no release {name!r} in {self._path}.")
-            db.execute(
-                "INSERT INTO active_release VALUES (1, ?, ?) ON CONFLICT (only_row) DO UPDATE "
-                "SET release_key = excluded.release_key, activated_at = excluded.activated_at",
-                (row[0], time.time()),
-            )
-        if self._active is not None:
-            self.refresh()
-
-    def _use_counts(self, entry_ids: Sequence[str]) -> dict[str, int]:
-        self._write_uses()
-        with self._reported(), closing(connect(self._path)) as db:
-            counts = dict.fromkeys(entry_ids, 0)
-            for entry_id in counts:
-                row = db.execute("SELECT uses FROM use_counts WHERE entry_id = ?", (entry_id,))
-                counts[entry_id] = (row.fetchone() or (0,))[0]
-            return counts
+                self._write_uses()
+                if self._active.held is not None:
+                    self.refresh()
+                failure = ""
+            except NesycdError as error:
+                # Searches go on with the release they have; said once, not twice a second.
+                if error.message != failure:
+                    failure = error.message
+                    _log.warning("knowledge_refresh_failed", error=failure)
 
     def _write_uses(self) -> None:
-        with self._uses_lock:
-            uses, self._uses = self._uses, Counter()
-        if not uses:
-            return
-        try:
-            with self._reported(), closing(connect(self._path)) as db, transaction(db):
-                db.executemany(
-                    "INSERT INTO use_counts VALUES (?, ?) "
-                    "ON CONFLICT (entry_id) DO UPDATE SET uses = uses + excluded.uses",
-                    uses.items(),
-                )
-        except KnowledgeUnavailableError:
-            with self._uses_lock:
-                self._uses.update(uses)
-            raise
+        if not self._uses.are_written:
+            self._file.read(self._uses.write)
+
+    def _shut_down(self) -> None:
+        if self._watcher is not None:
+            self._watcher.join()
+        self._searcher.shutdown()
+        self._active.close()
+        self._write_uses()
+
+    # What follows runs in the loop.
+
+    def _count(self, entry_ids: Sequence[str], column: str) -> None:
+        self._file.check_open()
+        self._uses.add(entry_ids, column)
+        self._watch()
 
     def _watch(self) -> None:
         """Starts the second thread, once there is something for it to do."""
@@ -244,61 +295,18 @@ class EmbeddedStore:
             )
             self._watcher.start()
 
-    def _look_again(self) -> None:
-        failure = ""
-        while not self._closed.wait(POLL_S):
-            try:
-                self._write_uses()
-                if self._active is not None:
-                    self.refresh()
-                failure = ""
-            except NesycdError as error:
-                # Searches go on with the release they have; said once, not twice a second.
-                if error.message != failure:
-                    failure = error.message
-                    _log.warning("knowledge_refresh_failed", error=failure)
+    async def _switched(self, switch: Callable[[sqlite3.Connection], Release]) -> Release:
+        release = await self._file.call(switch)
+        if self._active.held is not None:
+            await self._file.in_thread(self.refresh)
+        return release
 
-    def _shut_down(self) -> None:
-        if self._watcher is not None:
-            self._watcher.join()
-        self._searcher.shutdown()
-        if self._active is not None:
-            self._active.index.close()
-            self._active = None
-        self._write_uses()
+    async def _in_searcher(self, work: Callable[[], _Result]) -> _Result:
+        self._file.check_open()
+        self._watch()
 
-    def _read(self, reader: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        with self._reported(), closing(connect(self._path)) as db:
-            return reader(db)
+        def reported() -> _Result:
+            with self._file.reported():
+                return work()
 
-    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
-        self._check_open()
-        return await asyncio.to_thread(work)
-
-    def _check_open(self) -> None:
-        if self._closed.is_set():
-            raise KnowledgeUnavailableError(f"knowledge base {self._path}: it is closed.")
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise KnowledgeUnavailableError(f"knowledge base {self._path}: {error}.") from error
-
-
-def _active_row(db: sqlite3.Connection) -> tuple[int, Release] | None:
-    row = db.execute(
-        f"SELECT key, {_RELEASE} FROM active_release JOIN releases ON key = release_key"  # noqa: S608
-    ).fetchone()
-    return row and (row[0], Release(*row[1:]))
-
-
-def _active(db: sqlite3.Connection) -> Release | None:
-    found = _active_row(db)
-    return found and found[1]
-
-
-def _complete(db: sqlite3.Connection) -> tuple[Release, ...]:
-    rows = db.execute(f"SELECT {_RELEASE} FROM releases WHERE complete ORDER BY key")  # noqa: S608
-    return tuple(Release(*row) for row in rows)
+        return await asyncio.get_running_loop().run_in_executor(self._searcher, reported)

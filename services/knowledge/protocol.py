@@ -177,7 +177,7 @@ class KnowledgeStore(Protocol):
         With `query.max_related` above 0, the rules and facts that share a concept
         (`concepts.about`) with the question's words or with the entries found come as
         `related`: most shared concepts first, then by id. Of one concept at most 32 are
-        looked at, the first by id.
+        looked at, the first by id; of those, none of `query.exclude_source`.
 
         Raises: KnowledgeUnavailableError also when `vector` has another dimension than the
             release, since a request that needs no knowledge can still be answered.

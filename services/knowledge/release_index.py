@@ -1,8 +1,7 @@
-"""One release, ready to be searched: both legs, the filters, and the rows behind them."""
+"""One release, ready to be searched: both legs, the filters, the graph, and the rows behind."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -10,16 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.errors import KnowledgeUnavailableError
-from services.common.records import Entry, EntryKind, Note, Retrieved
+from services.common.records import Entry, EntryKind, Retrieved
+from services.knowledge.embedded_releases import graph_of
+from services.knowledge.embedded_rows import entries_by_key
+from services.knowledge.graph import GRAPH, most_shared, seeds
+from services.knowledge.graph_index import GraphIndex
 from services.knowledge.keyword_index import KeywordIndex
-from services.knowledge.protocol import KnowledgeQuery, Vector
+from services.knowledge.protocol import KnowledgeQuery, Release, Vector
 from services.knowledge.ranking import LEG_DEPTH, fuse, top
+from services.knowledge.release_columns import ReleaseColumns
 from services.knowledge.vector_index import VectorIndex
 
 LEXICAL = "lexical"
 VECTOR = "vector"
 
-_COLUMNS = "entry_id, revision, kind, task, question, body, source, provenance"
+_NEARLY_ALL = 0.9
+"""Share of entries in common from which a release takes over another's principal directions."""
+
+_KNOWN_FACTS = 8
+"""Lists of facts that are kept: the rules of one release ask for the same few again and again."""
 
 
 class Column:
@@ -41,63 +49,79 @@ class ReleaseIndex:
 
     Args:
         db: reads the rows of what was found; closed by `close`.
-        release_key: of a complete release in `db`.
-        dimension: of its vectors.
+        release: a complete one in `db`.
+        columns: of its entries.
+        graph: of its entries.
         weights: of the legs in the fusion, by leg name.
+        directions: those of a release that is nearly the same; see `VectorIndex`.
     """
 
     def __init__(
         self,
         db: sqlite3.Connection,
-        release_key: int,
+        release: Release,
+        columns: ReleaseColumns,
+        graph: GraphIndex,
         *,
-        dimension: int,
         weights: dict[str, float],
+        directions: Vector | None = None,
     ) -> None:
         self._db = db
-        self._dimension = dimension
+        self._release = release
+        self._columns = columns
+        self._keys: list[int] = columns.keys.tolist()
+        self._graph = graph
         self._weights = weights
-        rows = db.execute(
-            "SELECT r.key, r.task, r.kind, r.source, r.question, v.vector "
-            "FROM releases AS l JOIN release_revisions AS m ON m.release_key = l.key "
-            "JOIN revisions AS r ON r.key = m.revision_key "
-            "JOIN vectors AS v ON v.revision_key = r.key "
-            "AND v.embedding_checksum = l.embedding_checksum "
-            "WHERE l.key = ? ORDER BY m.position",
-            (release_key,),
-        )
-        (size,) = db.execute(
-            "SELECT entries FROM releases WHERE key = ?", (release_key,)
-        ).fetchone()
-        matrix = np.empty((size, dimension), dtype=np.float32)
-        keys, tasks, kinds, sources, questions = [], [], [], [], []
-        for position, (key, task, kind, source, question, vector) in enumerate(rows):
-            matrix[position] = np.frombuffer(vector, dtype=np.float32)
-            keys.append(key)
-            tasks.append(task)
-            kinds.append(kind)
-            sources.append(source)
-            questions.append(question)
-        if len(keys) != size:
-            raise KnowledgeUnavailableError(
-                f"the active release has {len(keys)} of its {size} entries: the file is damaged."
-            )
-        self._revision_keys = keys
-        self._tasks, self._kinds, self._sources = Column(tasks), Column(kinds), Column(sources)
-        self._keywords = KeywordIndex(questions)
-        self._vectors = VectorIndex(matrix)
+        self._tasks, self._kinds = Column(columns.tasks), Column(columns.kinds)
+        self._sources = Column(columns.sources)
+        self._keywords = KeywordIndex(columns.tokens)
+        self._vectors = VectorIndex(columns.matrix, directions=directions)
+        self._known_facts: dict[tuple[frozenset[str], int], tuple[Entry, ...]] = {}
 
-    def search(self, query: KnowledgeQuery, vector: Vector) -> tuple[Retrieved, ...]:
-        """The k best entries that pass the query's filters, best first.
+    @classmethod
+    def read(
+        cls, db: sqlite3.Connection, release_key: int, release: Release, weights: dict[str, float]
+    ) -> ReleaseIndex:
+        """Indexes a release. Raises: KnowledgeUnavailableError when rows are missing."""
+        columns = ReleaseColumns.read(db, release_key, release)
+        return cls(db, release, columns, GraphIndex(graph_of(db, release_key)), weights=weights)
+
+    def read_next(self, db: sqlite3.Connection, release_key: int, release: Release) -> ReleaseIndex:
+        """Indexes another release; what the two share is not read or computed again.
+
+        Raises: KnowledgeUnavailableError when rows are missing.
+        """
+        if release.embedding_checksum != self._release.embedding_checksum:
+            return self.read(db, release_key, release, self._weights)
+        columns, moved = self._columns.read_next(db, release_key, release)
+        is_new = np.ones(release.entries, dtype=bool)
+        is_new[moved[moved >= 0]] = False
+        places = [n for n in np.flatnonzero(is_new).tolist() if columns.kinds[n] != EntryKind.NOTE]
+        added = entries_by_key(db, columns.keys[places].tolist())
+        graph = self._graph.moved(moved.tolist(), zip(places, added, strict=True))
+        is_close = np.count_nonzero(~is_new) >= _NEARLY_ALL * max(len(moved), release.entries)
+        return ReleaseIndex(
+            db,
+            release,
+            columns,
+            graph,
+            weights=self._weights,
+            directions=self._vectors.directions if is_close else None,
+        )
+
+    def search(
+        self, query: KnowledgeQuery, vector: Vector
+    ) -> tuple[tuple[Retrieved, ...], tuple[Retrieved, ...]]:
+        """The k best entries that pass the query's filters, and what the graph adds to them.
 
         Raises:
             KnowledgeUnavailableError: `vector` has another dimension, or the rows
                 cannot be read.
         """
-        if vector.shape != (self._dimension,):
+        if vector.shape != (self._release.dimension,):
             raise KnowledgeUnavailableError(
                 f"the question's vector has shape {vector.shape}, but the active release holds "
-                f"vectors of {self._dimension} dimensions: they are of different encoders."
+                f"vectors of {self._release.dimension} dimensions: they are of different encoders."
             )
         allowed = self._allowed(query)
         depth = max(LEG_DEPTH, query.k)
@@ -109,11 +133,38 @@ class ReleaseIndex:
             matches = scores > 0 if allowed is None else (scores > 0) & allowed
             legs[LEXICAL] = top(scores, depth, among=matches).tolist()
         best = fuse(legs, self._weights)[: query.k]
-        entries = self._read([self._revision_keys[fused.key] for fused in best])
-        return tuple(
+        entries = self._read([fused.key for fused in best])
+        found = tuple(
             Retrieved(entry, fused.score, fused.leg_ranks)
             for entry, fused in zip(entries, best, strict=True)
         )
+        if not query.max_related:
+            return found, ()
+        return found, self._related(query, [fused.key for fused in best], entries)
+
+    def _related(
+        self, query: KnowledgeQuery, found: Sequence[int], entries: Sequence[Entry]
+    ) -> tuple[Retrieved, ...]:
+        left_out = set(found)
+        reached = self._graph.reached(seeds(query.question, entries))
+        if query.exclude_source:
+            of_source = self._sources.equal(query.exclude_source)
+            left_out.update(p for positions in reached.values() for p in positions if of_source[p])
+        # Counted by position, which is the order of the ids, so that only the best are read.
+        best = most_shared(reached, left_out, query.max_related)
+        return tuple(
+            Retrieved(entry, 0.0, {GRAPH: rank})
+            for rank, entry in enumerate(self._read(best), start=1)
+        )
+
+    def facts(self, relations: Iterable[str], limit: int) -> tuple[Entry, ...]:
+        """Facts with one of these relations, by id."""
+        wanted = (frozenset(relations), limit)
+        if wanted not in self._known_facts:
+            if len(self._known_facts) >= _KNOWN_FACTS:
+                del self._known_facts[next(iter(self._known_facts))]
+            self._known_facts[wanted] = tuple(self._read(self._graph.facts(*wanted)))
+        return self._known_facts[wanted]
 
     def _allowed(self, query: KnowledgeQuery) -> NDArray[np.bool_] | None:
         """Which entries pass the filters, shape (n,); None when the query filters nothing."""
@@ -127,33 +178,9 @@ class ReleaseIndex:
             conditions.append(~self._sources.equal(query.exclude_source))
         return np.logical_and.reduce(conditions) if conditions else None
 
-    def _read(self, keys: Sequence[int]) -> list[Entry]:
-        marks = ", ".join("?" * len(keys))
-        rows = self._db.execute(
-            f"SELECT key, {_COLUMNS} FROM revisions WHERE key IN ({marks})",  # noqa: S608
-            keys,
-        )
-        entries = {key: _entry(row) for key, *row in rows}
-        return [entries[key] for key in keys]
+    def _read(self, positions: Iterable[int]) -> list[Entry]:
+        return entries_by_key(self._db, [self._keys[position] for position in positions])
 
     def close(self) -> None:
         """Closes the connection."""
         self._db.close()
-
-
-def _entry(row: Sequence[object]) -> Entry:
-    entry_id, revision, kind, task, question, body, source, provenance = row
-    body = json.loads(str(body))
-    return Entry(
-        id=str(entry_id),
-        revision=int(str(revision)),
-        kind=EntryKind(str(kind)),
-        task=str(task),
-        question=str(question),
-        body=Note(
-            tuple(body["learning_summary"]),
-            tuple(body["supplementary_knowledge"]),
-        ),
-        source=str(source),
-        provenance=str(provenance),
-    )

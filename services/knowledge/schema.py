@@ -1,8 +1,8 @@
 """The embedded store's tables, and opening its file.
 
 Shaped for the entries' whole life: a revision never changes, a release is a set of
-revisions, exactly one release is active. Indexes for searching are not kept here; they
-are rebuilt from these tables (`release_index`).
+revisions, an edit is a revision with its author, exactly one release is active. Indexes
+for searching are not kept here; they are rebuilt from these tables (`release_index`).
 """
 
 from __future__ import annotations
@@ -81,6 +81,60 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             )
             """,
             "CREATE TABLE use_counts (entry_id TEXT PRIMARY KEY, uses INTEGER NOT NULL)",
+        ),
+    ),
+    (
+        "edits, the activation log, concepts",
+        (
+            "ALTER TABLE revisions ADD COLUMN concepts TEXT NOT NULL DEFAULT '[]'",
+            "CREATE INDEX revisions_of_entry ON revisions (entry_id)",
+            "CREATE INDEX rules_and_facts ON revisions (kind, key) WHERE kind <> 'note'",
+            "ALTER TABLE releases ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE releases ADD COLUMN description TEXT NOT NULL DEFAULT ''",
+            # The last one counts. Rolling back goes to `returns_to`, not to the one before: that
+            # may itself be a roll-back.
+            """
+            CREATE TABLE activations (
+                key INTEGER PRIMARY KEY AUTOINCREMENT,
+                release_key INTEGER NOT NULL REFERENCES releases (key),
+                returns_to INTEGER REFERENCES activations (key),
+                actor TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                at REAL NOT NULL
+            )
+            """,
+            """
+            INSERT INTO activations
+            SELECT 1, release_key, NULL, 'unknown', '', activated_at FROM active_release
+            """,
+            "DROP TABLE active_release",
+            """
+            CREATE VIEW active_release AS
+            SELECT key, release_key, returns_to FROM activations ORDER BY key DESC LIMIT 1
+            """,
+            """
+            CREATE TABLE edits (
+                key INTEGER PRIMARY KEY AUTOINCREMENT,
+                entry_id TEXT NOT NULL REFERENCES entries (id),
+                revision INTEGER NOT NULL,
+                revision_key INTEGER NOT NULL UNIQUE REFERENCES revisions (key),
+                status TEXT NOT NULL,
+                action TEXT NOT NULL,
+                actor TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                batch TEXT NOT NULL,
+                at REAL NOT NULL,
+                redirect_to TEXT NOT NULL,
+                UNIQUE (entry_id, revision)
+            )
+            """,
+            "CREATE INDEX edits_of_batch ON edits (batch) WHERE batch <> ''",
+            """
+            CREATE VIEW heads AS SELECT * FROM edits AS e
+            WHERE revision = (SELECT max(revision) FROM edits WHERE entry_id = e.entry_id)
+            """,
+            "ALTER TABLE use_counts ADD COLUMN right_uses INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE use_counts ADD COLUMN wrong_uses INTEGER NOT NULL DEFAULT 0",
         ),
     ),
 )

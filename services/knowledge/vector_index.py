@@ -32,14 +32,21 @@ class VectorIndex:
     Args:
         matrix: unit rows, shape (n, dimension), float32.
         project_from: for tests and measurements.
+        directions: those of a release that is nearly the same, since finding them takes long.
     """
 
-    def __init__(self, matrix: Vector, *, project_from: int = PROJECT_FROM) -> None:
+    def __init__(
+        self,
+        matrix: Vector,
+        *,
+        project_from: int = PROJECT_FROM,
+        directions: Vector | None = None,
+    ) -> None:
         self._matrix = matrix
-        self._directions: Vector | None = None
+        self.directions: Vector | None = None
         if len(matrix) >= project_from and matrix.shape[1] > PROJECTED_DIMENSION:
-            self._directions = _principal(matrix)
-            self._blocks = _in_blocks(matrix @ self._directions)
+            self.directions = _principal(matrix) if directions is None else directions
+            self._blocks = _in_blocks(matrix @ self.directions)
 
     def nearest(
         self, vector: Vector, depth: int, allowed: NDArray[np.bool_] | None = None
@@ -51,12 +58,12 @@ class VectorIndex:
             depth: at most this many; fewer when fewer are allowed.
             allowed: shape (n,); None allows all.
         """
-        if self._directions is None:
+        if self.directions is None:
             return top(np.vecdot(self._matrix, vector), depth, among=allowed)
         # A product per block, and `vecdot` elsewhere: a product with the whole matrix spreads
         # over BLAS threads that wait for each other, and next to a student that keeps all
         # processors busy the slowest search then takes a second.
-        products = np.matmul(vector @ self._directions, self._blocks)
+        products = np.matmul(vector @ self.directions, self._blocks)
         estimates = products.reshape(-1)[: len(self._matrix)]
         candidates = np.sort(top(estimates, max(RESCORED, 4 * depth), among=allowed))
         return candidates[top(np.vecdot(self._matrix[candidates], vector), depth)]

@@ -1,6 +1,7 @@
-"""What every KnowledgeStore does. A store's own test module inherits the class:
+"""What every KnowledgeStore does. A store's own test module inherits this class, and that of
+knowledge_editing.py:
 
-class TestMyStore(KnowledgeStoreContract):
+class TestMyStore(KnowledgeStoreContract, KnowledgeEditingContract):
     @pytest.fixture
     def make_store(self, tmp_path): ...  # each call: another instance over the same data
 """
@@ -9,82 +10,47 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.common.errors import ConfigurationError, KnowledgeUnavailableError
-from services.common.records import Entry, EntryKind, Note
-from services.knowledge.checksums import release_checksum
+from services.common.errors import (
+    ConfigurationError,
+    KnowledgeUnavailableError,
+    ReleaseNotFoundError,
+)
+from services.common.records import Entry, EntryKind
 from services.knowledge.fake import HashEmbedder
-from services.knowledge.protocol import KnowledgeQuery, KnowledgeStore, Release, Vector
+from services.knowledge.protocol import KnowledgeQuery, KnowledgeStore, Uses, Vector
+from tests.contract.knowledge_entries import (
+    AUTHOR,
+    EMBEDDER,
+    FRUIT,
+    MakeStore,
+    StoreContract,
+    entry,
+    release_of,
+    rows,
+    vector,
+)
 
-EMBEDDER = HashEmbedder(64)
-
-MakeStore = Callable[[], KnowledgeStore]
-
-
-def entry(
-    entry_id: str,
-    question: str,
-    *,
-    task: str = "",
-    source: str = "",
-    kind: EntryKind = EntryKind.NOTE,
-    revision: int = 1,
-    body: tuple[str, ...] = ("think",),
-) -> Entry:
-    return Entry(
-        entry_id, revision, kind, task, question, Note(body, ("fact é",)), source, "curated"
-    )
-
-
-def release_of(
-    name: str, entries: list[Entry], *, embedder: HashEmbedder = EMBEDDER, count: int | None = None
-) -> Release:
-    return Release(
-        name=name,
-        checksum=release_checksum(entries),
-        entries=len(entries) if count is None else count,
-        embedding_model=embedder.model_id,
-        embedding_checksum=embedder.checksum,
-        dimension=embedder.dimension,
-        provenance="curated",
-    )
-
-
-def rows(entries: list[Entry], embedder: HashEmbedder = EMBEDDER) -> Iterator[tuple[Entry, Vector]]:
-    yield from zip(entries, embedder.embed([e.question for e in entries]), strict=True)
-
-
-def vector(question: str) -> Vector:
-    return EMBEDDER.embed([question])[0]
-
-
-FRUIT = [
-    entry("a", "how many apples are in the basket", task="counting", source="q1"),
-    entry("b", "how many pears are in the basket", task="counting", source="q2"),
-    entry("c", "which day comes after monday", task="dates", source="q3"),
-    entry("d", "which month comes after june", task="dates", kind=EntryKind.FACT),
+__all__ = [
+    "AUTHOR",
+    "EMBEDDER",
+    "FRUIT",
+    "KnowledgeStoreContract",
+    "MakeStore",
+    "entry",
+    "release_of",
+    "rows",
+    "vector",
 ]
 
 
-class KnowledgeStoreContract:
-    @pytest.fixture
-    async def store(self, make_store: MakeStore) -> AsyncIterator[KnowledgeStore]:
-        store = make_store()
-        yield store
-        await store.close()
-
-    @pytest.fixture
-    async def fruit(self, store: KnowledgeStore) -> KnowledgeStore:
-        await store.load(release_of("fruit", FRUIT), rows(FRUIT))
-        await store.activate("fruit")
-        return store
-
+class KnowledgeStoreContract(StoreContract):
     async def ids(self, store: KnowledgeStore, question: str, **query: object) -> list[str]:
         found = await store.search(KnowledgeQuery(question, **query), vector(question))
         return [hit.entry.id for hit in found.found]
@@ -106,7 +72,7 @@ class KnowledgeStoreContract:
         assert await store.releases() == (release,)
         assert await store.active_release() is None
         assert await self.ids(store, "apples") == []
-        await store.activate("fruit")
+        await store.activate("fruit", AUTHOR)
         assert await store.active_release() == release
         lookup = await store.search(KnowledgeQuery("apples in a basket"), vector("apples basket"))
         assert lookup.release == release
@@ -134,7 +100,7 @@ class KnowledgeStoreContract:
         near = [entry(f"n{i:03}", "count the red apples", task="other") for i in range(200)]
         far = [entry(f"z{i}", f"name month {i}", task="dates") for i in range(5)]
         await store.load(release_of("many", near + far), rows(near + far))
-        await store.activate("many")
+        await store.activate("many", AUTHOR)
         found = await self.ids(store, "count the red apples", k=5, task="dates")
         assert sorted(found) == [e.id for e in far]
         assert len(await self.ids(store, "count the red apples", k=120)) == 120
@@ -207,12 +173,12 @@ class KnowledgeStoreContract:
     async def test_releases_share_entries_and_roll_back(self, fruit: KnowledgeStore) -> None:
         changed = [entry("a", FRUIT[0].question, revision=2, body=("better",)), *FRUIT[1:3]]
         await fruit.load(release_of("newer", changed), rows(changed))
-        await fruit.activate("newer")
+        await fruit.activate("newer", AUTHOR)
         question = KnowledgeQuery(FRUIT[0].question)
         lookup = await fruit.search(question, vector(question.question))
         assert lookup.found[0].entry == changed[0]
         assert [release.name for release in await fruit.releases()] == ["fruit", "newer"]
-        await fruit.activate("fruit")
+        await fruit.activate("fruit", AUTHOR)
         lookup = await fruit.search(question, vector(question.question))
         assert lookup.found[0].entry == FRUIT[0]
 
@@ -248,8 +214,8 @@ class KnowledgeStoreContract:
         assert [release.name for release in await fruit.releases()] == ["fruit"]
 
     async def test_refuses_to_activate_an_unknown_release(self, fruit: KnowledgeStore) -> None:
-        with pytest.raises(ConfigurationError, match="no release 'nope'"):
-            await fruit.activate("nope")
+        with pytest.raises(ReleaseNotFoundError, match="no release 'nope'"):
+            await fruit.activate("nope", AUTHOR)
         assert await self.ids(fruit, "apples") == ["a"]
 
     async def test_another_instance_sees_an_activation_within_two_seconds(
@@ -260,7 +226,7 @@ class KnowledgeStoreContract:
             assert await self.ids(other, "apples") == ["a"]
             dates = FRUIT[2:]
             await fruit.load(release_of("dates", dates), rows(dates))
-            await fruit.activate("dates")
+            await fruit.activate("dates", AUTHOR)
             await self.until(lambda: self._names(other, "dates"), seconds=2)
         finally:
             await other.close()
@@ -291,7 +257,7 @@ class KnowledgeStoreContract:
 
         searches = [asyncio.create_task(search()) for _ in range(8)]
         await fruit.load(release_of("more", more), rows(more))
-        await fruit.activate("more")
+        await fruit.activate("more", AUTHOR)
         assert (await fruit.search(KnowledgeQuery("x"), vector("x"))).release == release_of(
             "more", more
         )
@@ -308,7 +274,11 @@ class KnowledgeStoreContract:
         await other.record_use(["a"])
         await other.close()
         await fruit.record_use(["a"])
-        assert await fruit.use_counts(["a", "b", "c"]) == {"a": 3, "b": 1, "c": 0}
+        assert await fruit.use_counts(["a", "b", "c"]) == {
+            "a": Uses(3),
+            "b": Uses(1),
+            "c": Uses(),
+        }
 
     async def test_closes_twice_and_refuses_afterwards(self, make_store: MakeStore) -> None:
         store = make_store()
@@ -318,5 +288,21 @@ class KnowledgeStoreContract:
         with pytest.raises(KnowledgeUnavailableError, match="closed"):
             await store.search(KnowledgeQuery("x"), vector("x"))
         again = make_store()
-        assert await again.use_counts(["a"]) == {"a": 1}
+        assert await again.use_counts(["a"]) == {"a": Uses(1)}
+        await again.close()
+
+    async def test_outcomes_are_counted(self, fruit: KnowledgeStore, make_store: MakeStore) -> None:
+        await fruit.record_use(["a", "b"])
+        await fruit.record_outcome(["a", "b"], right=True)
+        await fruit.record_outcome(["a", "c"], right=False)
+        await fruit.record_outcome(["a"], right=False)
+        assert await fruit.use_counts(["a", "b", "c", "d"]) == {
+            "a": Uses(1, 1, 2),
+            "b": Uses(1, 1, 0),
+            "c": Uses(0, 0, 1),
+            "d": Uses(),
+        }
+        await fruit.close()
+        again = make_store()
+        assert await again.use_counts(["a"]) == {"a": Uses(1, 1, 2)}
         await again.close()

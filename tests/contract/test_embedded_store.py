@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,18 @@ import pytest
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.records import Entry
 from services.knowledge.embedded import EmbeddedStore
-from services.knowledge.protocol import KnowledgeQuery, Lookup, Vector
+from services.knowledge.protocol import KnowledgeQuery, Lookup, Uses, Vector
+from services.knowledge.release_writer import BATCH
 from services.knowledge.schema import connect
 from tests.contract import knowledge_store as contract
+from tests.contract.knowledge_editing import KnowledgeEditingContract
 
 ROOT = Path(__file__).parents[2]
 
 ANOTHER_APPLICATION = "CREATE TABLE theirs (x)"
 
 
-class TestEmbeddedStore(contract.KnowledgeStoreContract):
+class TestEmbeddedStore(contract.KnowledgeStoreContract, KnowledgeEditingContract):
     @pytest.fixture
     def make_store(self, tmp_path: Path) -> contract.MakeStore:
         return lambda: EmbeddedStore(tmp_path / "knowledge.db")
@@ -43,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 async def loaded(path: Path) -> EmbeddedStore:
     store = EmbeddedStore(path)
     await store.load(contract.release_of("fruit", contract.FRUIT), contract.rows(contract.FRUIT))
-    await store.activate("fruit")
+    await store.activate("fruit", contract.AUTHOR)
     return store
 
 
@@ -56,7 +59,8 @@ async def test_another_process_activates_and_this_one_follows(path: Path) -> Non
     code = (
         "import asyncio, sys; from pathlib import Path; "
         "from services.knowledge.embedded import EmbeddedStore; "
-        "asyncio.run(EmbeddedStore(Path(sys.argv[1])).activate('dates'))"
+        "from services.common.records import Authorship; "
+        "asyncio.run(EmbeddedStore(Path(sys.argv[1])).activate('dates', Authorship('x')))"
     )
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, str(path)], check=True)
     end = time.monotonic() + 2
@@ -68,22 +72,25 @@ async def test_another_process_activates_and_this_one_follows(path: Path) -> Non
 
 LOADER = """
 import asyncio, sys, time
-spec = spec_from_file_location("knowledge_store", sys.argv[1])
-contract = module_from_spec(spec); sys.modules["knowledge_store"] = contract
-spec.loader.exec_module(contract)
-from services.common.records import Entry
+from itertools import islice
+from pathlib import Path
 from services.knowledge.embedded import EmbeddedStore
+from tests.contract import knowledge_store as contract
 entries = [contract.entry(f"k{i:05}", f"how many apples weigh {i} grams") for i in range(4000)]
-def rows():
-    for n, row in enumerate(contract.rows(entries)):
+release = contract.release_of("big", entries)
+def rows(first):
+    for n, row in enumerate(islice(contract.rows(entries), first, None), first):
         if n % 250 == 0:
             print(n, flush=True)
             time.sleep(0.005)
         yield row
 async def main():
     store = EmbeddedStore(Path(sys.argv[1]))
-    await store.load(contract.release_of("big", entries), rows())
-    await store.activate("big")
+    already = await store.loaded_rows(release)
+    print(already, flush=True)
+    await store.load(release, rows(already), already=already)
+    await store.activate("big", contract.AUTHOR)
+    await store.close()
 asyncio.run(main())
 """
 
@@ -95,10 +102,11 @@ def run_until(rows: int, command: list[str]) -> None:
             if int(line) >= rows:
                 process.send_signal(signal.SIGKILL)
                 break
+    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("kill_after_rows", [0, 1500, 3750])
-async def test_a_killed_load_leaves_the_old_release_active_and_can_be_repeated(
+async def test_a_killed_load_leaves_the_old_release_active_and_goes_on_when_repeated(
     path: Path, kill_after_rows: int
 ) -> None:
     store = await loaded(path)
@@ -108,11 +116,25 @@ async def test_a_killed_load_leaves_the_old_release_active_and_can_be_repeated(
     assert (await store.active_release()).name == "fruit"
     found = await store.search(KnowledgeQuery("apples", k=9), contract.vector("apples"))
     assert len(found.found) == 4
-    # The next load takes the dead one's lock, and removes its rows.
+    again = await asyncio.to_thread(
+        subprocess.run, command, check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    first, *_ = map(int, again.stdout.split())
+    assert max(0, kill_after_rows - BATCH) <= first <= kill_after_rows + BATCH
+    assert (await store.active_release()).name == "big"
+    ids = [entry.id async for entry, _ in store.entries("big")]
+    assert ids == [f"k{i:05}" for i in range(4000)]
+    await store.close()
+
+
+async def test_another_load_removes_what_a_killed_one_left(path: Path) -> None:
+    store = await loaded(path)
+    await asyncio.to_thread(run_until, 1500, [sys.executable, "-c", LOADER, str(path)])
     few = contract.FRUIT[:2]
     await store.load(contract.release_of("few", few), contract.rows(few))
     with closing(connect(path)) as db:
         assert db.execute("SELECT count(*) FROM releases WHERE NOT complete").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM entries").fetchone() == (4,)
         assert db.execute("SELECT count(*) FROM revisions").fetchone() == (4,)
         assert db.execute("SELECT count(*) FROM vectors").fetchone() == (4,)
     await store.close()
@@ -124,7 +146,7 @@ async def test_a_cancelled_load_ends_soon_and_leaves_nothing(path: Path) -> None
     def endless() -> Iterator[tuple[Entry, Vector]]:
         for i in itertools.count():
             time.sleep(0.001)
-            yield contract.entry(f"e{i}", "x"), contract.vector("x")
+            yield contract.entry(f"e{i:09}", "x"), contract.vector("x")
 
     task = asyncio.create_task(
         store.load(contract.release_of("endless", contract.FRUIT), endless())
@@ -137,6 +159,16 @@ async def test_a_cancelled_load_ends_soon_and_leaves_nothing(path: Path) -> None
     async with asyncio.timeout(5):
         await store.load(contract.release_of("few", few), contract.rows(few))
     assert [release.name for release in await store.releases()] == ["fruit", "few"]
+    await store.close()
+
+
+async def test_entries_that_are_not_those_of_the_checksum_are_refused(path: Path) -> None:
+    store = await loaded(path)
+    release = replace(contract.release_of("other", contract.FRUIT), checksum="0" * 64)
+    with pytest.raises(ConfigurationError, match="'other' brought other entries than its"):
+        await store.load(release, contract.rows(contract.FRUIT))
+    assert await store.loaded_rows(release) == 0
+    assert [known.name for known in await store.releases()] == ["fruit"]
     await store.close()
 
 
@@ -215,7 +247,7 @@ def remove_all(folder: Path) -> None:
 async def test_says_so_when_the_file_is_gone_or_damaged(path: Path) -> None:
     store = EmbeddedStore(path)
     remove_all(path.parent)
-    for call in (store.releases(), store.active_release(), store.activate("x")):
+    for call in (store.releases(), store.active_release(), store.activate("x", contract.AUTHOR)):
         with pytest.raises(KnowledgeUnavailableError, match=r"knowledge\.db: unable to open"):
             await call
     with pytest.raises(KnowledgeUnavailableError, match=r"knowledge\.db"):
@@ -234,7 +266,7 @@ async def test_a_locked_file_is_an_error_not_a_hang(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(KnowledgeUnavailableError, match="database is locked"):
-            await store.activate("fruit")
+            await store.activate("fruit", contract.AUTHOR)
         # Readers do not mind a writer.
         found = await store.search(KnowledgeQuery("apples"), contract.vector("apples"))
         assert found.found
@@ -242,7 +274,7 @@ async def test_a_locked_file_is_an_error_not_a_hang(
         with pytest.raises(KnowledgeUnavailableError, match="database is locked"):
             await store.use_counts(["a"])
         other.execute("ROLLBACK")
-    assert await store.use_counts(["a"]) == {"a": 1}
+    assert await store.use_counts(["a"]) == {"a": Uses(1)}
     await store.close()
 
 
