@@ -9,7 +9,7 @@ READY := $(VENV)/.ready-$(notdir $(LOCK))
 # Where a CPU build of torch comes from when the configured package index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup run test integration e2e lint format type proto bench lock clean
+.PHONY: help setup run test integration e2e kill lint format type proto bench lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,11 +37,16 @@ run: $(READY) ## Load the sample knowledge, serve, ask a question. ONCE=1: stop 
 test: $(READY) ## The fast suite.
 	$(BIN)/python -m pytest -m "not integration and not e2e" $(ARGS)
 
-integration: $(READY) ## Real vLLM and Ray with tiny random models.
+integration: $(READY) ## Real vLLM and Ray with tiny random models; a real Neo4j server.
 	$(BIN)/python -m pytest -m integration $(ARGS)
 
 e2e: $(READY) ## The whole service with the real student.
 	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+kill: $(READY) ## Kill writers and servers at random moments; nothing may be lost.
+	$(BIN)/python -m tests.kill --rounds 100
+	$(BIN)/python -m tests.kill --rounds 60 --store neo4j
+	$(BIN)/python -m tests.kill --rounds 40 --store neo4j --victim server
 
 lint: $(READY) ## Format and lint, without changing files.
 	$(BIN)/ruff format --check .
@@ -60,6 +65,8 @@ proto: $(READY) ## Generate services/genproto from proto/.
 
 bench: $(READY) ## All benchmarks; results go to bench/results/.
 	$(BIN)/python -m bench.retrieval
+	$(BIN)/python -m bench.stores
+	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.serving
 	$(BIN)/python -m bench.start
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from kb_loader.dump import Dump
-    from kb_loader.load import Loaded
-    from services.common.settings import Settings
-    from services.knowledge.protocol import Embedder, Release
+from kb_loader import cli_releases
+from kb_loader.options import Actor, DryRun, Json, Reason
 
 app = typer.Typer(
-    help="Check, load and activate knowledge dumps.",
+    help="Check, load, compare and export knowledge, and choose the release that is used.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the dump.", metavar="DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+_Source = "RELEASE|DIR"
 
 
 @app.command(epilog="Example: nesycd kb manifest ./my-notes --release 2026-05-01")
@@ -37,139 +31,121 @@ def manifest(
     provenance: Annotated[
         str | None, typer.Option(help="Who or what made it. Left out: as it was, or curated.")
     ] = None,
+    parent: Annotated[
+        str | None, typer.Option(help="Release it was made from. Left out: as it was, or none.")
+    ] = None,
+    tidy: Annotated[
+        bool, typer.Option("--tidy", help="First sort the entries and spell them as export does.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check the notes of a folder and write its manifest.json, as after an edit by hand."""
-    from kb_loader.dump import MANIFEST, write_manifest
+    """Check the entries of a folder and write its manifest.json, as after an edit by hand."""
+    from kb_loader import dump_commands
 
-    dump = write_manifest(folder, release, description=description, provenance=provenance)
-    if as_json:
-        _print_json(dump.manifest.model_dump())
-    else:
-        typer.echo(f"wrote {folder / MANIFEST}: release {release}, {dump.rows} notes")
+    dump_commands.manifest(
+        folder,
+        release,
+        description=description,
+        provenance=provenance,
+        parent=parent,
+        tidy=tidy,
+        as_json=as_json,
+    )
 
 
 @app.command(epilog="Example: nesycd kb verify ./my-notes")
 def verify(folder: Folder, *, as_json: Json = False) -> None:
-    """Check a dump without loading it: every wrong line and field is named."""
-    from kb_loader.dump import read_dump
+    """Check a dump without loading it: every wrong line, field and value is named."""
+    from kb_loader import dump_commands
 
-    dump = read_dump(folder)
-    if as_json:
-        counts = {"notes": dump.rows, "tasks": dump.tasks}
-        _print_json({"release": dump.manifest.release, "checksum": dump.checksum, **counts})
-        return
-    typer.echo(f"{folder}: release {dump.manifest.release}, {dump.rows} notes, no problems")
-    for task, notes in dump.tasks.items():
-        typer.echo(f"  {task or '(any task)'}: {notes}")
+    dump_commands.verify(folder, as_json=as_json)
 
 
-@app.command(epilog="Example: nesycd kb load ./my-notes")
+@app.command(epilog="Example: nesycd kb load ./my-notes --reason 'corrected the units'")
 def load(
     folder: Folder,
     *,
     activate: Annotated[
         bool, typer.Option(help="Make it the release that searches see, once it is loaded.")
     ] = True,
+    dry_run: DryRun = False,
+    reason: Reason = "",
+    actor: Actor = "",
     as_json: Json = False,
 ) -> None:
-    """Check a dump, embed it and store it as a release. Repeated, it changes nothing."""
-    from kb_loader.dump import read_dump
-    from services.common.settings import load_settings
-    from services.knowledge.embedder import open_embedder
+    """Check a dump, embed it and store it as a release. Repeated, it changes nothing.
 
-    dump = read_dump(folder)
-    settings = load_settings()
-    loaded = asyncio.run(_load(settings, dump, open_embedder(settings), activate=activate))
-    if as_json:
-        state = {"is_new": loaded.is_new, "is_active": loaded.is_active}
-        _print_json({**asdict(loaded.release), **state})
-        return
-    done = "loaded" if loaded.is_new else "was there already"
-    active = "active" if loaded.is_active else "not active"
-    typer.echo(f"release {loaded.release.name}: {loaded.release.entries} notes, {done}, {active}")
-
-
-@app.command(epilog="Example: nesycd kb releases --json")
-def releases(*, as_json: Json = False) -> None:
-    """List the releases in the store; the active one is marked."""
-    from services.common.settings import load_settings
-
-    known, active = asyncio.run(_list(load_settings()))
-    if as_json:
-        _print_json([{**asdict(release), "is_active": release == active} for release in known])
-        return
-    if not known:
-        typer.echo("no releases; load one with: nesycd kb load DIR")
-    for release in known:
-        mark = "*" if release == active else " "
-        typer.echo(
-            f"{mark} {release.name}: {release.entries} notes, {release.embedding_model}, "
-            f"{release.provenance}, {release.checksum[:12]}"
-        )
-
-
-@app.command(epilog="Example: nesycd kb activate 2026-05-01")
-def activate(
-    name: Annotated[str, typer.Argument(help="Name of a loaded release.", metavar="NAME")],
-    *,
-    as_json: Json = False,
-) -> None:
-    """Make a loaded release the one that searches see; running services follow by themselves.
-
-    Activating an older release is how to roll back.
+    A load that was broken off goes on where it was.
     """
-    from services.common.settings import load_settings
+    from kb_loader import dump_commands
 
-    asyncio.run(_activate(load_settings(), name))
-    if as_json:
-        _print_json({"active": name})
-    else:
-        typer.echo(f"release {name} is active")
+    dump_commands.load(
+        folder, activate=activate, dry_run=dry_run, reason=reason, actor=actor, as_json=as_json
+    )
 
 
-async def _load(settings: Settings, dump: Dump, embedder: Embedder, *, activate: bool) -> Loaded:
-    from rich.console import Console
-    from rich.progress import Progress
+@app.command(epilog="Example: nesycd kb export ./copy --release 2026-05-01")
+def export(
+    folder: Annotated[Path, typer.Argument(help="New folder to write the dump to.", metavar="DIR")],
+    *,
+    release: Annotated[str, typer.Option(help="Which one. Left out: the active one.")] = "",
+    compress: Annotated[
+        bool, typer.Option("--compress", help="Write .jsonl.gz instead of .jsonl.")
+    ] = False,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Write vectors.npy too, so that a load is quick.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a release as a dump; that of a loaded dump is the same, byte for byte."""
+    from kb_loader import dump_commands
 
-    from kb_loader.load import load_dump
-    from services.knowledge.embedded import EmbeddedStore
-
-    console = Console(stderr=True)
-    store = EmbeddedStore.from_settings(settings)
-    try:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("Embedding", total=dump.rows)
-            return await load_dump(
-                dump,
-                embedder,
-                store,
-                activate=activate,
-                on_progress=lambda notes: bar.advance(task, notes),
-            )
-    finally:
-        await store.close()
+    dump_commands.export(
+        folder, release=release, compress=compress, vectors=vectors, as_json=as_json
+    )
 
 
-async def _list(settings: Settings) -> tuple[tuple[Release, ...], Release | None]:
-    from services.knowledge.embedded import EmbeddedStore
+@app.command(epilog="Example: nesycd kb diff 2026-05-01 ./my-notes")
+def diff(
+    old: Annotated[str, typer.Argument(help="Release, or folder of a dump.", metavar=_Source)],
+    new: Annotated[str, typer.Argument(help="What to compare with it.", metavar=_Source)],
+    *,
+    summary: Annotated[bool, typer.Option("--summary", help="Print only the counts.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the entries added, removed and changed, field by field."""
+    from kb_loader import dump_commands
 
-    store = EmbeddedStore.from_settings(settings)
-    try:
-        return await store.releases(), await store.active_release()
-    finally:
-        await store.close()
-
-
-async def _activate(settings: Settings, name: str) -> None:
-    from services.knowledge.embedded import EmbeddedStore
-
-    store = EmbeddedStore.from_settings(settings)
-    try:
-        await store.activate(name)
-    finally:
-        await store.close()
+    dump_commands.diff(old, new, summary=summary, as_json=as_json)
 
 
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+@app.command(epilog="Example: nesycd kb check --strict")
+def check(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Release, or folder of a dump. Left out: the active release.", metavar=_Source
+        ),
+    ] = "",
+    *,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 for warnings too, not only for errors.")
+    ] = False,
+    similarity: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Least cosine similarity of notes that are near-alike."),
+    ] = 0.95,
+    as_json: Json = False,
+) -> None:
+    """Look for contradictions, duplicates, leaks, harmful entries and more. Exit code 1 for errors.
+
+    Use counts and redirects are looked at for a release, not for a folder.
+    """
+    from kb_loader import check_command
+
+    raise typer.Exit(
+        check_command.check(source, strict=strict, similarity=similarity, as_json=as_json)
+    )
+
+
+app.add_typer(cli_releases.app)

@@ -1,36 +1,36 @@
-"""The dump format, version 1: a folder that people can read and edit.
+"""The dump format, version 1: a folder that people can read and edit (docs/dump-format.md).
 
 ::
 
     manifest.json   {"format_version": 1, "release": "2026-05-01", "description": "...",
-                     "provenance": "curated",
-                     "files": {"notes.jsonl": {"rows": 112, "sha256": "..."}}}
+                     "provenance": "curated", "parent": "2026-04-01",
+                     "embedding": {"model": "...", "checksum": "...", "dimension": 384},
+                     "files": {"notes.jsonl": {"rows": 112, "sha256": "..."}, ...}}
     notes.jsonl     one note a line, sorted by id; UTF-8, LF
+    rules.jsonl     rules, likewise; of the three files any may be missing, not all
+    facts.jsonl     facts, likewise
+    vectors.npy     float32 (entries, dimension), in the order of all ids; may be missing
 
-`nesycd kb manifest` writes the manifest of a folder whose notes were edited.
+Each .jsonl may be compressed, with .gz behind its name. `nesycd kb manifest` writes the
+manifest of a folder that was edited.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from pydantic import ValidationError
-
+from kb_loader.lines import Lines, why_unreadable
+from kb_loader.manifest import MANIFEST, VECTORS, Manifest, ManifestFile
 from kb_loader.problems import Problems
-from kb_loader.rows import MAX_LINE_BYTES, Manifest, NoteRow
+from kb_loader.reading import Summary, check_entries, merged
+from kb_loader.vectors import check_vectors
 from services.common.errors import ConfigurationError
-from services.common.records import Entry
-from services.knowledge.checksums import release_checksum
+from services.common.records import Entry, EntryKind
 
-MANIFEST: Final = "manifest.json"
-NOTES: Final = "notes.jsonl"
+_EDITED = "; after an edit, run: nesycd kb manifest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,166 +39,166 @@ class Dump:
 
     Attributes:
         checksum: of the release, over its entries.
-        tasks: how many notes each task has.
+        tasks: how many entries each task has.
+        respelled: how many lines an export would write in another spelling.
     """
 
     folder: Path
     manifest: Manifest
     checksum: str
-    tasks: dict[str, int]
+    tasks: Mapping[str, int]
+    respelled: int = 0
 
     @property
     def rows(self) -> int:
-        """How many notes."""
-        return self.manifest.files[NOTES].rows
+        """How many entries."""
+        return self.manifest.rows
+
+    @property
+    def counts(self) -> dict[EntryKind, int]:
+        """How many entries of each kind that there is one of."""
+        return self.manifest.counts()
 
     def entries(self) -> Iterator[Entry]:
-        """Reads the notes again, one at a time.
+        """Reads the entries again, by id in code point order, one at a time.
 
         Raises:
-            ConfigurationError: the file was changed since it was checked.
+            ConfigurationError: a file was changed since it was checked.
         """
-        digest = hashlib.sha256()
-        with (self.folder / NOTES).open("rb") as file:
-            for line in file:
-                digest.update(line)
-                try:
-                    yield NoteRow.model_validate_json(line).entry()
-                except ValidationError:
-                    break
-        if digest.hexdigest() != self.manifest.files[NOTES].sha256:
-            raise ConfigurationError(f"{self.folder / NOTES} was changed while it was loaded.")
+        listed = {name: file for name, file in self.manifest.files.items() if name != VECTORS}
+        files = [Lines(self.folder / name) for name in listed]
+        ignored = Problems(self.folder)  # the checksum tells
+        for placed in merged(files, ignored):
+            yield placed.entry
+        for file, known in zip(files, listed.values(), strict=True):
+            if file.sha256 != known.sha256:
+                raise ConfigurationError(f"{file.path} was changed while it was read.")
 
 
-def read_dump(folder: Path) -> Dump:
+def read_dump(folder: Path, on_progress: Callable[[int], None] = lambda _: None) -> Dump:
     """Checks a whole dump.
+
+    Args:
+        folder: of the dump.
+        on_progress: called with the number of entries just read.
 
     Raises:
         ConfigurationError: naming every file, line, field and value that is wrong, up to 20.
     """
     problems = Problems(folder)
     manifest = _read_manifest(folder, problems)
-    notes = _read_notes(folder, problems)
-    for name in sorted(path.name for path in folder.glob("*.jsonl")):
-        if name != NOTES:
-            problems.add(name, "unknown file: format 1 knows only notes.jsonl")
+    found = check_entries(folder, problems, on_progress)
     if manifest is not None and not problems:
-        listed = manifest.files[NOTES]
-        edited = "; after an edit, run: nesycd kb manifest"
-        if listed.rows != notes.rows:
-            problems.add(
-                MANIFEST,
-                f"files.notes.jsonl.rows: {notes.rows} expected, got {listed.rows}{edited}",
-            )
-        elif listed.sha256 != notes.sha256:
-            problems.add(
-                MANIFEST,
-                f"files.notes.jsonl.sha256: {notes.sha256} expected, got {listed.sha256}{edited}",
-            )
+        _compare(manifest, found, folder, problems)
     problems.raise_any()
     assert manifest is not None  # noqa: S101 - a missing manifest is a problem
-    return Dump(folder, manifest, notes.checksum, notes.tasks)
+    return Dump(folder, manifest, found.checksum, found.tasks, found.respelled)
 
 
 def write_manifest(
-    folder: Path, release: str, *, description: str | None = None, provenance: str | None = None
+    folder: Path,
+    release: str,
+    *,
+    description: str | None = None,
+    provenance: str | None = None,
+    parent: str | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Dump:
-    """Writes the manifest of a folder whose notes are right.
+    """Writes the manifest of a folder whose entries are right.
 
     Args:
-        folder: holds notes.jsonl.
+        folder: holds the data files.
         release: name of the release that the dump becomes.
         description: None keeps that of the manifest there is, or leaves it empty.
         provenance: None keeps that of the manifest there is, or says "curated".
+        parent: release that it was made from, "" for none; None keeps that of the manifest
+            there is.
+        on_progress: called with the number of entries just read.
 
     Raises:
-        ConfigurationError: naming what is wrong in the notes, or in `release`.
+        ConfigurationError: naming what is wrong in the entries, or in the arguments.
     """
     problems = Problems(folder)
-    notes = _read_notes(folder, problems)
+    found = check_entries(folder, problems, on_progress)
     problems.raise_any()
     old = _read_manifest(folder, Problems(folder)) if (folder / MANIFEST).exists() else None
+    files = {file.name: ManifestFile(rows=file.rows, sha256=file.sha256) for file in found.files}
+    embedding = None
+    if (folder / VECTORS).exists():
+        if old is not None and old.embedding is not None and _lists(old, found):
+            embedding = old.embedding
+            files[VECTORS] = old.files[VECTORS]
+        else:
+            problems.add(VECTORS, "was made for other entries; delete it")
     wanted = {
         "format_version": 1,
         "release": release,
         "description": description if description is not None else old.description if old else "",
         "provenance": provenance or (old.provenance if old else "curated"),
-        "files": {NOTES: {"rows": notes.rows, "sha256": notes.sha256}},
+        "parent": (parent if parent is not None else old.parent if old else None) or None,
+        "embedding": embedding,
+        "files": files,
     }
-    text = json.dumps(wanted, indent=2, ensure_ascii=False) + "\n"
-    manifest = problems.parse(Manifest, text.encode(), MANIFEST)
+    manifest = problems.check(Manifest, wanted, MANIFEST)
     problems.raise_any()
     assert manifest is not None  # noqa: S101 - a refused manifest is a problem
-    _write(folder / MANIFEST, text)
-    return Dump(folder, manifest, notes.checksum, notes.tasks)
-
-
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    rows: int
-    sha256: str
-    checksum: str
-    tasks: dict[str, int]
+    write_file(folder / MANIFEST, manifest.json_text().encode())
+    return Dump(folder, manifest, found.checksum, found.tasks, found.respelled)
 
 
 def _read_manifest(folder: Path, problems: Problems) -> Manifest | None:
     try:
         content = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        problems.add(MANIFEST, f"cannot be read: {error.strerror}")
+        problems.add(MANIFEST, why_unreadable(error))
         return None
     return problems.parse(Manifest, content, MANIFEST)
 
 
-def _read_notes(folder: Path, problems: Problems) -> _Notes:
-    digest = hashlib.sha256()
-    tasks: Counter[str] = Counter()
-    rows = 0
+def _lists(manifest: Manifest, found: Summary) -> bool:
+    """Whether the manifest lists these entries, compressed or not."""
+    listed = {file.sha256 for name, file in manifest.files.items() if name != VECTORS}
+    return listed == {file.sha256 for file in found.files}
 
-    def entries() -> Iterator[Entry]:
-        nonlocal rows
-        last = ""
-        with (folder / NOTES).open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
-                digest.update(line)
-                rows += 1
-                row = _parse(line, f"{NOTES}:{number}", problems)
-                if row is None:
-                    continue
-                if row.id <= last:
-                    what = "a second time" if row.id == last else f"after {last!r}"
-                    problems.add(f"{NOTES}:{number}", f"id: {row.id!r} stands {what}; sort by id")
-                last = max(last, row.id)
-                tasks[row.task] += 1
-                yield row.entry()
 
+def _compare(manifest: Manifest, found: Summary, folder: Path, problems: Problems) -> None:
+    """Notes where the manifest says something else than the files."""
+    there = {file.name: file for file in found.files}
+    for name, listed in manifest.files.items():
+        if name == VECTORS:
+            continue
+        file = there.pop(name, None)
+        if file is None:
+            problems.add(name, f"is missing, but {MANIFEST} lists it{_EDITED}")
+        elif listed.rows != file.rows:
+            _differs(name, "rows", file.rows, listed.rows, problems)
+        elif listed.sha256 != file.sha256:
+            _differs(name, "sha256", file.sha256, listed.sha256, problems)
+    for unlisted in there:
+        problems.add(unlisted, f"is not listed in {MANIFEST}{_EDITED}")
+    if manifest.embedding is not None and not problems:
+        dimension = manifest.embedding.dimension
+        listed = manifest.files[VECTORS]
+        sha256 = check_vectors(folder, manifest.rows, dimension, problems)
+        if sha256 and sha256 != listed.sha256:
+            _differs(VECTORS, "sha256", sha256, listed.sha256, problems)
+    elif manifest.embedding is None and (folder / VECTORS).exists():
+        problems.add(VECTORS, f"is not listed in {MANIFEST}; delete it")
+
+
+def _differs(name: str, field: str, found: object, listed: object, problems: Problems) -> None:
+    problems.add(MANIFEST, f"files.{name}.{field}: {found} expected, got {listed}{_EDITED}")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there in full or not at all.
+
+    Raises: ConfigurationError when it cannot be written.
+    """
     try:
-        checksum = release_checksum(entries())
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+            part.write(content)
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(path)
     except OSError as error:
-        problems.add(NOTES, f"cannot be read: {error.strerror}")
-        checksum = ""
-    if not rows and not problems:
-        problems.add(NOTES, "holds no notes")
-    return _Notes(rows, digest.hexdigest(), checksum, dict(sorted(tasks.items())))
-
-
-def _parse(line: bytes, place: str, problems: Problems) -> NoteRow | None:
-    if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-        problems.add(place, f"the line is longer than {MAX_LINE_BYTES} bytes")
-    elif line.startswith(b"\xef\xbb\xbf"):
-        problems.add(place, "the file begins with a byte order mark; save it as plain UTF-8")
-    elif line.endswith(b"\r\n"):
-        problems.add(place, "the line ends in CR LF; save the file with LF line ends")
-    elif not line.strip():
-        problems.add(place, "the line is empty")
-    else:
-        return problems.parse(NoteRow, line.rstrip(b"\n"), place)
-    return None
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file so that it is there in full or not at all."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as part:
-        part.write(text)
-    Path(part.name).chmod(0o644)
-    Path(part.name).replace(path)
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,9 +42,16 @@ class Problems:
             self._shown.append(f"{place}: {what}")
 
     def parse(self, model: type[_Model], content: bytes, place: str) -> _Model | None:
-        """The content as `model`; None, and a problem per wrong field, when it is not one."""
+        """The JSON as `model`; None, and a problem per wrong field, when it is not one."""
+        return self._validated(lambda: model.model_validate_json(content), place)
+
+    def check(self, model: type[_Model], values: object, place: str) -> _Model | None:
+        """As `parse`, of values in memory."""
+        return self._validated(lambda: model.model_validate(values), place)
+
+    def _validated(self, validate: Callable[[], _Model], place: str) -> _Model | None:
         try:
-            return model.model_validate_json(content)
+            return validate()
         except ValidationError as error:
             for wrong in error.errors(include_url=False):
                 self.add(place, _describe(wrong))

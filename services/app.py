@@ -72,9 +72,10 @@ class StudentDeployment:
 class KnowledgeBaseDeployment:
     """One reader and editor of the knowledge base."""
 
-    def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure(settings)
         self._base = base = open_knowledge_base(settings)
+        await base.warm_up()
         editor = Editor(base.store, base.embedder)
         self._servicer = KnowledgeServicer(editor, base.store, base.embedder)
 

@@ -50,9 +50,7 @@ def render_ad(question: str, knowledge: Sequence[str]) -> str:
     return f"{_INSTRUCTION}\n\nKnowledge:\n{block}\n\nQuestion: {question}\nAnswer: {STEP_CUE}"
 
 
-def graph_text(
-    conclusions: Sequence[str], facts: Sequence[str], rules: Sequence[str]
-) -> str:
+def graph_text(conclusions: Sequence[str], facts: Sequence[str], rules: Sequence[str]) -> str:
     """What the knowledge graph adds, as one more knowledge text; "" when it adds nothing.
 
     What follows comes first: a small student reads it off, but seldom applies a rule itself.

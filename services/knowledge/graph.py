@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from services.common.records import Entry, Fact, Retrieved, Rule
 from services.knowledge.concepts import concept_key, mentioned
+from services.knowledge.rules.check import states_conflict
 from services.knowledge.rules.language import Clause
 from services.knowledge.rules.parsing import RuleError, parse_rule
 
@@ -24,12 +25,15 @@ def about(entry: Entry) -> frozenset[str]:
     """Keys of the concepts that an entry is about: those it names, and those of its body.
 
     Of a fact subject, relation and object; of a rule its predicates and constants.
+    An integrity rule is for those who keep the knowledge, and about nothing that is asked.
     """
     names = [*entry.concepts]
     if isinstance(entry.body, Fact):
         names += [entry.body.subject, entry.body.relation, entry.body.object]
     elif isinstance(entry.body, Rule):
         clause = _clause(entry.body)
+        if clause and states_conflict(clause.head.predicate):
+            return frozenset()
         names += [atom.predicate for atom in clause.atoms] if clause else []
         names += [str(name) for name in clause.constants] if clause else []
     return frozenset(filter(None, map(concept_key, names)))

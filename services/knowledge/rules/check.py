@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from services.knowledge.rules.values import QUESTION_PREDICATES
 RELATION_ARITY = 2
 
 
+_CONFLICT = re.compile(r"(conflict|contradiction)(_\w*)?")
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why the rule with this id is refused, in one sentence."""
@@ -29,6 +33,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.rule_id}: {self.reason}"
+
+
+def states_conflict(predicate: str) -> bool:
+    """Whether a rule with this head says what must never hold (docs/dump-format.md)."""
+    return bool(_CONFLICT.fullmatch(predicate))
 
 
 def check_rules(rules: Mapping[str, Clause], known_relations: Collection[str]) -> list[Problem]:

@@ -120,7 +120,7 @@ def _mentions(question: str, names: Iterable[str]) -> Iterator[Atom]:
     by_words: dict[tuple[str, ...], str] = {}
     for name in names:
         by_words.setdefault(_words(name), name)
-    words = _words(question)
+    words = _words(question) if by_words else ()
     start = 0
     while start < len(words):
         for length in range(min(LONGEST_NAME, len(words) - start), 0, -1):

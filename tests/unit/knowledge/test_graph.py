@@ -110,3 +110,8 @@ def test_the_index_lists_facts_of_relations_in_order() -> None:
     index = GraphIndex([*enumerate(many), (9, entry("r", Rule("has_1(X, Y) :- has_2(X, Y).")))])
     assert index.facts(["has_2", "has_1", "has_1"], 4) == [1, 2, 4, 5]
     assert index.facts(["nope"], 4) == []
+
+
+def test_a_rule_that_says_what_must_never_hold_is_about_nothing() -> None:
+    body = Rule("conflict_born(X) :- born_in(X, A), born_in(X, B), A != B.")
+    assert about(Entry("r", 1, "", "", body, "", "curated", ("birth",))) == frozenset()
