@@ -30,7 +30,9 @@ class Orphans:
         self._has_questions = False
         for entry in graph:
             keys = about(entry)
-            if keys:  # a rule that says what must never hold is about nothing, and wants no question
+            if (
+                keys
+            ):  # a rule that says what must never hold is about nothing, and wants no question
                 self._ids.add(entry.id)
             for key in keys:
                 self._by_key.setdefault(key, []).append(entry)

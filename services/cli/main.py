@@ -28,7 +28,7 @@ _MENDABLE = (
     ReleaseNotFoundError,
 )
 
-SAMPLE_QUESTION = "What is 25 percent of 80?"
+SAMPLE_QUESTION = "Which day comes after Monday?"
 
 app = typer.Typer(
     name="nesycd",

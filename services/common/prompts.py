@@ -50,12 +50,13 @@ def render_ad(question: str, knowledge: Sequence[str]) -> str:
     return f"{_INSTRUCTION}\n\nKnowledge:\n{block}\n\nQuestion: {question}\nAnswer: {STEP_CUE}"
 
 
-def graph_text(conclusions: Sequence[str], facts: Sequence[str], rules: Sequence[str]) -> str:
+def graph_text(facts: Sequence[str], conclusions: Sequence[str]) -> str:
     """What the knowledge graph adds, as one more knowledge text; "" when it adds nothing.
 
-    What follows comes first: a small student reads it off, but seldom applies a rule itself.
+    Conclusions stand last, next to the question, and rules are left out: a small student
+    reads off what it read last, and would go on writing rules instead of applying one.
     """
-    parts = (("What follows", conclusions), ("Facts", facts), ("Rules", rules))
+    parts = (("Facts", facts), ("What follows", conclusions))
     return "\n".join(
         f"{name}:\n" + "\n".join(f"- {line}" for line in lines) for name, lines in parts if lines
     )

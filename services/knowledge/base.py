@@ -60,11 +60,18 @@ class KnowledgeBase:
         found = await self.store.search(wanted, vectors[0])
         if mismatch := self._mismatch(found.release):
             raise KnowledgeUnavailableError(mismatch)
-        hits = [hit.entry for hit in (*found.found, *found.related)]
-        if hits:
-            await self.store.record_use([entry.id for entry in hits])
-        rules = [entry for entry in hits if entry.kind is EntryKind.RULE]
-        return replace(found, conclusions=await self._conclude(query.question, rules))
+        rules = [hit.entry for hit in found.related if hit.entry.kind is EntryKind.RULE]
+        found = replace(
+            found,
+            # What comes of a rule is told; the rule itself stands in the proof.
+            related=tuple(hit for hit in found.related if hit.entry.kind is not EntryKind.RULE),
+            conclusions=await self._conclude(query.question, rules),
+        )
+        used = [hit.entry.id for hit in (*found.found, *found.related)]
+        used += [step.entry_id for one in found.conclusions for step in one.proof if step.entry_id]
+        if used:
+            await self.store.record_use(list(dict.fromkeys(used)))
+        return found
 
     async def _conclude(self, question: str, rules: Sequence[Entry]) -> tuple[Conclusion, ...]:
         """What the rules say about the question, given all facts of the relations they use."""

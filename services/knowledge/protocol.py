@@ -81,8 +81,8 @@ class Release:
 class Lookup:
     """Entries found, best first, and the release they are from (None: no release is active).
 
-    `related` are the rules and facts one hop away in the graph, `conclusions` what the rules
-    say about the question (added by the knowledge base, not by the store).
+    `related` are the rules and facts one hop away in the graph. The knowledge base applies the
+    rules among them: from there on it is the facts, and `conclusions` with the rules' say.
     """
 
     release: Release | None

@@ -67,13 +67,10 @@ class _Found:
     @property
     def texts(self) -> list[str]:
         """What the student reads: each note, then what the graph adds as one text."""
-        of_kind: dict[EntryKind, list[str]] = {kind: [] for kind in EntryKind}
-        for one in self.entries:
-            of_kind[one.entry.kind].append(one.entry.text)
-        graph = prompts.graph_text(
-            [one.text for one in self.conclusions], of_kind[EntryKind.FACT], of_kind[EntryKind.RULE]
-        )
-        return [*of_kind[EntryKind.NOTE], *([graph] if graph else [])]
+        facts = [one.entry.text for one in self.entries if one.entry.kind is EntryKind.FACT]
+        notes = [one.entry.text for one in self.entries if one.entry.kind is EntryKind.NOTE]
+        graph = prompts.graph_text(facts, [one.text for one in self.conclusions])
+        return [*notes, *([graph] if graph else [])]
 
 
 class Reasoner:

@@ -26,11 +26,7 @@ KNOWLEDGE = [
     Note(learning_summary=(), supplementary_knowledge=("MM/DD/YYYY puts the month first.",)).text,
 ]
 
-GRAPH = prompts.graph_text(
-    ["Ann grandparent Carl"],
-    ["Ann parent Bob", "Bob parent Carl"],
-    ["grandparent(X, Z) :- parent(X, Y), parent(Y, Z)."],
-)
+GRAPH = prompts.graph_text(["Ann parent Bob", "Bob parent Carl"], ["Ann grandparent Carl"])
 
 RENDERED = {
     "ap": prompts.render_ap(QUESTION),
@@ -62,8 +58,8 @@ def test_a_completion_of_ap_continues_the_answer_sentence() -> None:
 
 
 def test_a_graph_that_adds_nothing_is_no_text() -> None:
-    assert prompts.graph_text([], [], []) == ""
-    assert prompts.graph_text([], ["Ann parent Bob"], []) == "Facts:\n- Ann parent Bob"
+    assert prompts.graph_text([], []) == ""
+    assert prompts.graph_text(["Ann parent Bob"], []) == "Facts:\n- Ann parent Bob"
 
 
 @pytest.mark.parametrize("name", ["dc", "ad", "ad_graph"])

@@ -25,7 +25,6 @@ from services.common.records import (
     ReasonResponse,
     RetrievalMode,
     Retrieved,
-    Rule,
 )
 from services.common.settings import ReasonerSettings, StudentSettings
 from services.reasoner.pipeline import Reasoner
@@ -103,8 +102,7 @@ async def test_an_unsure_answer_is_replaced_by_reasoning_with_knowledge():
 
 async def test_the_graph_adds_one_text_and_its_entries_and_conclusions_come_back():
     fact = Entry("f1", 2, "", "", Fact("2", "plus_two_is", "4"), "", "test")
-    rule = Entry("r1", 1, "", "", Rule("even(X) :- plus_two_is(X, 4)."), "", "test")
-    related = (Retrieved(fact, 0.0, {"graph": 1}), Retrieved(rule, 0.0, {"graph": 2}))
+    related = (Retrieved(fact, 0.0, {"graph": 1}),)
     conclusion = Conclusion("2 is even", 1.0, (ProofStep("2 plus two is 4", "f1", 2),))
 
     class Knowledge(FixedKnowledge):
@@ -114,9 +112,9 @@ async def test_the_graph_adds_one_text_and_its_entries_and_conclusions_come_back
 
     script, knowledge = Script(), Knowledge()
     response = await reasoner(script, knowledge).reason(request())
-    assert [one.entry.id for one in response.knowledge] == ["note-1", "f1", "r1"]
+    assert [one.entry.id for one in response.knowledge] == ["note-1", "f1"]
     assert response.conclusions == (conclusion,)
-    graph = prompts.graph_text(["2 is even"], ["2 plus two is 4"], [rule.text])
+    graph = prompts.graph_text(["2 plus two is 4"], ["2 is even"])
     note = response.knowledge[0].entry.text
     assert script.prompts[1] == prompts.render_ad("2 + 2?", [note, graph])
     # Only notes are ranked: rules and facts come through the graph.

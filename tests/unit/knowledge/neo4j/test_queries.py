@@ -19,7 +19,7 @@ def texts() -> dict[str, str]:
         for name, statements in queries.MIGRATIONS
         for n, text in enumerate(statements)
     }
-    found["exact"] = queries.exact_search(7)
+    found["exact"] = queries.exact_search(7, [*EntryKind], by_task=True)
     found["create"] = queries.create_revisions(7, EntryKind.FACT)
     return {name: text for name, text in found.items() if not name.startswith("__")}
 
@@ -27,7 +27,7 @@ def texts() -> dict[str, str]:
 @pytest.mark.parametrize(
     "build",
     [
-        queries.exact_search,
+        lambda space: queries.exact_search(space, EntryKind, by_task=False),
         queries.remove_revisions,
         queries.index_names,
         queries.drop_indexes,
