@@ -23,6 +23,10 @@ MOST_FACTS = 5000
 LIMITS = replace(DEFAULT_LIMITS, timeout_s=0.25)
 """Of applying rules to one question, while the student waits."""
 
+_ANY_QUESTION = "How many minutes are left of the day when the clock shows three in the afternoon?"
+_WARM_UPS = 3
+"""A server plans a query when it comes first, and has compiled little of it when it comes again."""
+
 log = structlog.get_logger()
 
 
@@ -108,11 +112,13 @@ class KnowledgeBase:
         A store that cannot be reached yet is no failure: lookups will say so.
         """
         loop = asyncio.get_running_loop()
-        vectors = await loop.run_in_executor(self._worker, self.embedder.embed, ["warm"])
+        vectors = await loop.run_in_executor(self._worker, self.embedder.embed, [_ANY_QUESTION])
         # Otherwise the first rule builds the parser, which takes longer than a lookup.
         await loop.run_in_executor(self._worker, parse_rule, "warm(X) :- up(X).")
+        query = KnowledgeQuery(_ANY_QUESTION, max_related=self._max_related)
         try:
-            await self.store.search(KnowledgeQuery("warm", max_related=1), vectors[0])
+            for _ in range(_WARM_UPS):
+                await self.store.search(query, vectors[0])
         except KnowledgeUnavailableError as error:
             log.warning("knowledge_unavailable", error=error.message)
 
