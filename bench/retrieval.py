@@ -34,15 +34,15 @@ from bench import record
 from services.common.records import Authorship, Entry, Note
 from services.common.settings import Settings
 from services.knowledge.checksums import release_checksum
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.keyword_index import TERM_LIMIT, KeywordIndex, Tokens
+from services.knowledge.embedded.release_index import ReleaseIndex
+from services.knowledge.embedded.schema import connect
+from services.knowledge.embedded.store import EmbeddedStore
+from services.knowledge.embedded.vector_index import VectorIndex
 from services.knowledge.embedder import OnnxEmbedder, open_embedder
-from services.knowledge.keyword_index import TERM_LIMIT, KeywordIndex, Tokens
 from services.knowledge.protocol import KnowledgeQuery, Release, Vector
 from services.knowledge.ranking import LEG_DEPTH, top
-from services.knowledge.release_index import ReleaseIndex
-from services.knowledge.schema import connect
 from services.knowledge.terms import terms
-from services.knowledge.vector_index import VectorIndex
 
 LIMIT_MS = 10.0
 FTS5_EVERY = 10  # half a second a query at 100,000 entries

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from services.common.errors import ConfigurationError
 from services.common.settings import Settings
-from services.knowledge import schema
+from services.knowledge.embedded import schema
 
 
 @dataclass(frozen=True, slots=True)

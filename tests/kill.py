@@ -367,6 +367,7 @@ def main() -> None:
     parser.add_argument("--write", type=int, metavar="SEED", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.write is not None:
+        logs.configure(load_settings())  # standard output is for the steps alone
         asyncio.run(write(arguments.write, "first"))
         return
     started = time.monotonic()

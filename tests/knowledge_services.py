@@ -8,7 +8,7 @@ from pathlib import Path
 from services.common.records import Authorship, Entry, Fact, Note, Rule
 from services.knowledge.checksums import release_checksum
 from services.knowledge.editing import Editor
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import Release
 from services.knowledge.servicer import KnowledgeServicer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.common.settings import Settings
 from services.knowledge.base import KnowledgeBase
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.embedder import open_embedder
 from services.knowledge.protocol import KnowledgeStore
 

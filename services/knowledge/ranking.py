@@ -9,6 +9,10 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+LEXICAL = "lexical"
+VECTOR = "vector"
+"""The legs that rank entries."""
+
 RANK_CONSTANT = 60
 """k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
 

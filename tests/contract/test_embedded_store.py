@@ -20,10 +20,10 @@ import pytest
 
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.records import Entry
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.schema import connect
+from services.knowledge.embedded.store import EmbeddedStore
+from services.knowledge.embedded.writing import BATCH
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Uses, Vector
-from services.knowledge.release_writer import BATCH
-from services.knowledge.schema import connect
 from tests.contract import knowledge_store as contract
 from tests.contract.knowledge_editing import KnowledgeEditingContract
 
@@ -58,7 +58,7 @@ async def test_another_process_activates_and_this_one_follows(path: Path) -> Non
     assert first.release.name == "fruit"
     code = (
         "import asyncio, sys; from pathlib import Path; "
-        "from services.knowledge.embedded import EmbeddedStore; "
+        "from services.knowledge.embedded.store import EmbeddedStore; "
         "from services.common.records import Authorship; "
         "asyncio.run(EmbeddedStore(Path(sys.argv[1])).activate('dates', Authorship('x')))"
     )
@@ -74,7 +74,7 @@ LOADER = """
 import asyncio, sys, time
 from itertools import islice
 from pathlib import Path
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from tests.contract import knowledge_store as contract
 entries = [contract.entry(f"k{i:05}", f"how many apples weigh {i} grams") for i in range(4000)]
 release = contract.release_of("big", entries)
@@ -262,7 +262,7 @@ async def test_a_locked_file_is_an_error_not_a_hang(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await loaded(path)
-    monkeypatch.setattr("services.knowledge.schema.BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("services.knowledge.embedded.schema.BUSY_TIMEOUT_S", 0.2)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(KnowledgeUnavailableError, match="database is locked"):

@@ -17,7 +17,7 @@ import pytest
 
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.records import Authorship, Entry, Fact
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.neo4j import migrations, queries
 from services.knowledge.neo4j.store import Neo4jStore
 from services.knowledge.protocol import KnowledgeQuery, Release, Vector

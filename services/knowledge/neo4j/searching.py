@@ -15,8 +15,7 @@ from services.knowledge.neo4j import queries
 from services.knowledge.neo4j.connection import Connection
 from services.knowledge.neo4j.rows import Properties, entry_of, release_of, stored_key
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Vector
-from services.knowledge.ranking import LEG_DEPTH, RANK_CONSTANT
-from services.knowledge.release_index import LEXICAL, VECTOR
+from services.knowledge.ranking import LEG_DEPTH, LEXICAL, RANK_CONSTANT, VECTOR
 from services.knowledge.terms import terms
 
 TERM_LIMIT = 64

@@ -22,7 +22,7 @@ from services.knowledge.protocol import (
     Uses,
     Vector,
 )
-from services.knowledge.release_index import LEXICAL, VECTOR
+from services.knowledge.ranking import LEXICAL, VECTOR
 
 
 class Neo4jStore:

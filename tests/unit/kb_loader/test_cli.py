@@ -21,7 +21,7 @@ from services.common.errors import (
 from services.common.records import Authorship, EntryStatus
 from services.knowledge.checksums import etag
 from services.knowledge.editing import Editor
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from tests.unit.kb_loader.dumps import fact, note, rule, write, write_all
 from tests.unit.kb_loader.entries import note_entry

@@ -14,7 +14,7 @@ from kb_loader.export import export_release
 from kb_loader.load import load_dump
 from kb_loader.tidy import tidy_files
 from services.common.errors import ConfigurationError, ReleaseNotFoundError
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from tests.unit.kb_loader.dumps import fact, message, note, write, write_all
 

@@ -11,7 +11,7 @@ from kb_loader.dump import Dump, read_dump, write_manifest
 from kb_loader.export import export_release
 from kb_loader.load import BATCH, load_dump
 from services.common.records import Authorship
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import Vector
 from tests.unit.kb_loader.dumps import note, write, write_all

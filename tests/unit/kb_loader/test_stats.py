@@ -11,7 +11,7 @@ from kb_loader.stats import read_stats
 from services.common.records import Authorship, EntryStatus
 from services.knowledge.checksums import etag
 from services.knowledge.editing import Editor
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import Uses
 from tests.unit.kb_loader.dumps import write_all

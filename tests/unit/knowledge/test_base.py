@@ -22,7 +22,7 @@ from services.common.records import (
 from services.knowledge import base as base_module
 from services.knowledge.base import KnowledgeBase
 from services.knowledge.checksums import release_checksum
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import KnowledgeQuery, Release, Uses, Vector
 

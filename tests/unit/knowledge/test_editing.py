@@ -32,7 +32,7 @@ from services.common.records import (
 from services.knowledge.checksums import etag
 from services.knowledge.diff import FieldChange
 from services.knowledge.editing import Editor
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import EntryFilter, KnowledgeQuery
 from tests.contract.knowledge_store import EMBEDDER, FRUIT, entry, release_of, rows, vector

@@ -4,6 +4,7 @@ import pytest
 
 from services.common.records import Entry, Fact, Note, Rule
 from services.knowledge.concepts import concept_key
+from services.knowledge.embedded.graph_index import GraphIndex
 from services.knowledge.graph import (
     GRAPH,
     PER_CONCEPT,
@@ -13,7 +14,6 @@ from services.knowledge.graph import (
     relations_of,
     seeds,
 )
-from services.knowledge.graph_index import GraphIndex
 
 
 def entry(entry_id: str, body: Note | Rule | Fact, *concepts: str) -> Entry:

@@ -10,9 +10,9 @@ import numpy as np
 
 from services.common.errors import ReleaseNotFoundError
 from services.common.records import Authorship, Entry, EntryKind, Fact
-from services.knowledge.embedded_rows import ENTRY, ENTRY_WIDTH, chunks, entry_of, marks
+from services.knowledge.embedded.rows import ENTRY, ENTRY_WIDTH, chunks, entry_of, marks
+from services.knowledge.embedded.schema import transaction
 from services.knowledge.protocol import Release, Vector
-from services.knowledge.schema import transaction
 
 _RELEASE = (
     "l.key, l.name, l.checksum, l.entries, l.embedding_model, l.embedding_checksum, "

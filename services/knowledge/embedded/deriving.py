@@ -10,15 +10,15 @@ from pathlib import Path
 
 from services.common.records import Entry
 from services.knowledge.checksums import combined_checksum, entry_checksum
-from services.knowledge.embedded_releases import complete_release
-from services.knowledge.protocol import Release, Vector
-from services.knowledge.release_rows import (
+from services.knowledge.embedded.release_rows import (
     fitting,
     insert_release,
     stored_release,
     write_content,
 )
-from services.knowledge.schema import connect, transaction
+from services.knowledge.embedded.releases import complete_release
+from services.knowledge.embedded.schema import connect, transaction
+from services.knowledge.protocol import Release, Vector
 
 
 def derive_release(

@@ -12,15 +12,15 @@ from pathlib import Path
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.records import Entry
 from services.knowledge.checksums import combined_checksum
-from services.knowledge.protocol import Release, Vector
-from services.knowledge.release_leftovers import BATCH, remove_unfinished, unfinished
-from services.knowledge.release_rows import (
+from services.knowledge.embedded.leftovers import BATCH, remove_unfinished, unfinished
+from services.knowledge.embedded.release_rows import (
     fitting,
     insert_release,
     stored_release,
     write_content,
 )
-from services.knowledge.schema import connect, transaction, writer_lock
+from services.knowledge.embedded.schema import connect, transaction, writer_lock
+from services.knowledge.protocol import Release, Vector
 
 
 def write_release(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import structlog
 
-from services.knowledge.embedded_releases import active_release
+from services.knowledge.embedded.release_index import ReleaseIndex
+from services.knowledge.embedded.releases import active_release
+from services.knowledge.embedded.schema import connect
 from services.knowledge.protocol import Release
-from services.knowledge.release_index import ReleaseIndex
-from services.knowledge.schema import connect
 
 _log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.knowledge.vector_index import VectorIndex
+from services.knowledge.embedded.vector_index import VectorIndex
 
 
 @pytest.fixture(scope="module")

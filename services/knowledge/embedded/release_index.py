@@ -10,18 +10,15 @@ from numpy.typing import NDArray
 
 from services.common.errors import KnowledgeUnavailableError
 from services.common.records import Entry, EntryKind, Retrieved
-from services.knowledge.embedded_releases import graph_of
-from services.knowledge.embedded_rows import entries_by_key
+from services.knowledge.embedded.columns import ReleaseColumns
+from services.knowledge.embedded.graph_index import GraphIndex
+from services.knowledge.embedded.keyword_index import KeywordIndex
+from services.knowledge.embedded.releases import graph_of
+from services.knowledge.embedded.rows import entries_by_key
+from services.knowledge.embedded.vector_index import VectorIndex
 from services.knowledge.graph import GRAPH, most_shared, seeds
-from services.knowledge.graph_index import GraphIndex
-from services.knowledge.keyword_index import KeywordIndex
 from services.knowledge.protocol import KnowledgeQuery, Release, Vector
-from services.knowledge.ranking import LEG_DEPTH, fuse, top
-from services.knowledge.release_columns import ReleaseColumns
-from services.knowledge.vector_index import VectorIndex
-
-LEXICAL = "lexical"
-VECTOR = "vector"
+from services.knowledge.ranking import LEG_DEPTH, LEXICAL, VECTOR, fuse, top
 
 _NEARLY_ALL = 0.9
 """Share of entries in common from which a release takes over another's principal directions."""

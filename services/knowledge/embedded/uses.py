@@ -7,9 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from services.knowledge.embedded_rows import chunks, marks
+from services.knowledge.embedded.rows import chunks, marks
+from services.knowledge.embedded.schema import transaction
 from services.knowledge.protocol import Uses
-from services.knowledge.schema import transaction
 
 RETRIEVED = "uses"
 RIGHT = "right_uses"

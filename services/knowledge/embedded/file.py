@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.common.errors import KnowledgeUnavailableError
-from services.knowledge.schema import connect
+from services.knowledge.embedded.schema import connect
 
 _Result = TypeVar("_Result")
 

@@ -9,9 +9,9 @@ import pytest
 
 from services.common.errors import ReleaseNotFoundError
 from services.common.records import Authorship, Entry, Note
-from services.knowledge import schema
 from services.knowledge.checksums import entry_checksum, release_checksum
-from services.knowledge.embedded import EmbeddedStore
+from services.knowledge.embedded import schema
+from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import KnowledgeQuery, Uses
 

@@ -10,14 +10,15 @@ import pytest
 
 from services.common.errors import KnowledgeUnavailableError
 from services.common.records import Entry, EntryKind, Fact, Note, Rule
-from services.knowledge import vector_index
 from services.knowledge.checksums import release_checksum
-from services.knowledge.embedded_releases import complete_release
+from services.knowledge.embedded import vector_index
+from services.knowledge.embedded.release_index import ReleaseIndex
+from services.knowledge.embedded.releases import complete_release
+from services.knowledge.embedded.schema import connect, prepare
+from services.knowledge.embedded.writing import write_release
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import KnowledgeQuery, Release
-from services.knowledge.release_index import LEXICAL, VECTOR, ReleaseIndex
-from services.knowledge.release_writer import write_release
-from services.knowledge.schema import connect, prepare
+from services.knowledge.ranking import LEXICAL, VECTOR
 
 WEIGHTS = {LEXICAL: 0.3, VECTOR: 0.7}
 EMBEDDER = HashEmbedder(32)

@@ -12,9 +12,9 @@ from services.common.errors import EditConflictError, EntryExistsError, EntryNot
 from services.common.records import Action, Authorship, EntryKind, EntryStatus, Revision
 from services.knowledge.checksums import etag
 from services.knowledge.content import read_body
-from services.knowledge.embedded_rows import ENTRY, ENTRY_WIDTH, entry_of, marks, write_revision
+from services.knowledge.embedded.rows import ENTRY, ENTRY_WIDTH, entry_of, marks, write_revision
+from services.knowledge.embedded.schema import transaction
 from services.knowledge.protocol import Change, EntryFilter, Page
-from services.knowledge.schema import transaction
 
 _EDITED = (
     f"SELECT {ENTRY}, e.status, e.action, e.actor, e.reason, e.batch, e.at, e.redirect_to "  # noqa: S608

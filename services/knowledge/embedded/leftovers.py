@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from services.knowledge.embedded_rows import marks
+from services.knowledge.embedded.rows import marks
+from services.knowledge.embedded.schema import transaction
 from services.knowledge.protocol import Release
-from services.knowledge.schema import transaction
 
 BATCH = 256
 """Rows per transaction: short enough that edits and use counts get in between."""

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from services.knowledge.keyword_index import TERM_LIMIT, KeywordIndex, Tokens
+from services.knowledge.embedded.keyword_index import TERM_LIMIT, KeywordIndex, Tokens
 from services.knowledge.terms import terms
 
 

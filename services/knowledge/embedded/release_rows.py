@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from services.common.errors import ConfigurationError
 from services.common.records import Entry
-from services.knowledge.embedded_releases import complete_release
-from services.knowledge.embedded_rows import write_revision, write_vector
+from services.knowledge.embedded.releases import complete_release
+from services.knowledge.embedded.rows import write_revision, write_vector
 from services.knowledge.protocol import Release, Vector
 
 

@@ -15,10 +15,14 @@ import structlog
 from services.common.errors import ConfigurationError, NesycdError
 from services.common.records import Authorship, Entry, Revision
 from services.common.settings import Settings
-from services.knowledge import embedded_edits, embedded_releases
-from services.knowledge.embedded_active import ActiveIndex
-from services.knowledge.embedded_file import StoreFile
-from services.knowledge.embedded_uses import RETRIEVED, RIGHT, WRONG, UseCounts, read_uses
+from services.knowledge.embedded import edits, releases
+from services.knowledge.embedded.active import ActiveIndex
+from services.knowledge.embedded.deriving import derive_release
+from services.knowledge.embedded.file import StoreFile
+from services.knowledge.embedded.leftovers import unfinished_rows
+from services.knowledge.embedded.schema import prepare
+from services.knowledge.embedded.uses import RETRIEVED, RIGHT, WRONG, UseCounts, read_uses
+from services.knowledge.embedded.writing import write_release
 from services.knowledge.protocol import (
     Change,
     EntryFilter,
@@ -29,11 +33,7 @@ from services.knowledge.protocol import (
     Uses,
     Vector,
 )
-from services.knowledge.release_derivation import derive_release
-from services.knowledge.release_index import LEXICAL, VECTOR
-from services.knowledge.release_leftovers import unfinished_rows
-from services.knowledge.release_writer import write_release
-from services.knowledge.schema import prepare
+from services.knowledge.ranking import LEXICAL, VECTOR
 
 POLL_S = 0.5
 """How often the file is looked at for an activation by another process, and uses are written."""
@@ -104,25 +104,23 @@ class EmbeddedStore:
 
     async def active_release(self) -> Release | None:
         """The release that searches see, or within half a second will."""
-        found = await self._file.call(embedded_releases.active_release)
+        found = await self._file.call(releases.active_release)
         return found and found[1]
 
     async def previous_release(self) -> Release | None:
         """The release that `roll_back` would go back to, or None."""
-        return await self._file.call(embedded_releases.previous_release)
+        return await self._file.call(releases.previous_release)
 
     async def releases(self) -> tuple[Release, ...]:
         """Every complete release, oldest first."""
-        return await self._file.call(embedded_releases.complete_releases)
+        return await self._file.call(releases.complete_releases)
 
     async def entries(self, release: str) -> AsyncIterator[tuple[Entry, Vector]]:
         """Every entry of a release with its vector; read a page at a time, in threads."""
-        key, found = await self._file.call(
-            lambda db: embedded_releases.complete_release(db, release)
-        )
+        key, found = await self._file.call(lambda db: releases.complete_release(db, release))
         for first in range(0, found.entries, _PAGE):
             page = await self._file.call(
-                lambda db, first=first: embedded_releases.rows_of(  # type: ignore[misc]
+                lambda db, first=first: releases.rows_of(  # type: ignore[misc]
                     db, key, first=first, count=_PAGE
                 )
             )
@@ -131,17 +129,15 @@ class EmbeddedStore:
 
     async def released(self, release: str, entry_ids: Iterable[str]) -> tuple[Entry, ...]:
         """What a release holds of these entries."""
-        return await self._file.call(
-            lambda db: embedded_releases.entries_of(db, release, entry_ids)
-        )
+        return await self._file.call(lambda db: releases.entries_of(db, release, entry_ids))
 
     async def rules(self, release: str) -> tuple[Entry, ...]:
         """Every rule of a release."""
-        return await self._file.call(lambda db: embedded_releases.rules_of(db, release))
+        return await self._file.call(lambda db: releases.rules_of(db, release))
 
     async def relations(self, release: str) -> frozenset[str]:
         """The relations that the facts of a release have."""
-        return await self._file.call(lambda db: embedded_releases.relations_of(db, release))
+        return await self._file.call(lambda db: releases.relations_of(db, release))
 
     async def load(
         self, release: Release, rows: Iterable[tuple[Entry, Vector]], *, already: int = 0
@@ -180,11 +176,11 @@ class EmbeddedStore:
 
     async def activate(self, name: str, author: Authorship) -> Release:
         """Makes a release the active one; this object's next search sees it."""
-        return await self._switched(lambda db: embedded_releases.activate(db, name, author))
+        return await self._switched(lambda db: releases.activate(db, name, author))
 
     async def roll_back(self, author: Authorship) -> Release:
         """Goes back to the release before; this object's next search sees it."""
-        return await self._switched(lambda db: embedded_releases.roll_back(db, author))
+        return await self._switched(lambda db: releases.roll_back(db, author))
 
     async def record_use(self, entry_ids: Sequence[str]) -> None:
         """Notes uses in memory; they are written within half a second."""
@@ -205,27 +201,27 @@ class EmbeddedStore:
 
     async def newest(self, entry_id: str) -> Revision:
         """An entry's newest revision."""
-        return await self._file.call(lambda db: embedded_edits.newest(db, entry_id))
+        return await self._file.call(lambda db: edits.newest(db, entry_id))
 
     async def history(self, entry_id: str) -> tuple[Revision, ...]:
         """Every revision of an entry."""
-        return await self._file.call(lambda db: embedded_edits.history(db, entry_id))
+        return await self._file.call(lambda db: edits.history(db, entry_id))
 
     async def find(self, wanted: EntryFilter) -> Page:
         """Lists entries by their newest revision. Takes a look at each of them."""
-        return await self._file.call(lambda db: embedded_edits.find(db, wanted))
+        return await self._file.call(lambda db: edits.find(db, wanted))
 
     async def append(self, changes: Sequence[Change]) -> None:
         """Adds revisions, all or none."""
-        await self._file.call(lambda db: embedded_edits.append(db, changes))
+        await self._file.call(lambda db: edits.append(db, changes))
 
     async def batch(self, name: str) -> tuple[Revision, ...]:
         """Every edit of a batch."""
-        return await self._file.call(lambda db: embedded_edits.batch(db, name))
+        return await self._file.call(lambda db: edits.batch(db, name))
 
     async def edits(self) -> tuple[Revision, ...]:
         """Of each edited entry the last edit that was accepted or retired."""
-        return await self._file.call(embedded_edits.edits)
+        return await self._file.call(edits.edits)
 
     async def close(self) -> None:
         """Writes what uses are left, ends the threads."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from services.common.errors import KnowledgeUnavailableError
 from services.common.records import EntryKind
 from services.knowledge.content import read_body
-from services.knowledge.embedded_rows import chunks, marks
-from services.knowledge.keyword_index import Tokens
+from services.knowledge.embedded.keyword_index import Tokens
+from services.knowledge.embedded.rows import chunks, marks
 from services.knowledge.protocol import Release, Vector
 
 _ROW = (
