@@ -45,10 +45,14 @@ from services.knowledge.editing import Editor
 from services.knowledge.factory import open_store
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import KnowledgeQuery, KnowledgeStore, Release
+from tests.neo4j_server import distribution, running_server
 
 EMBEDDER = HashEmbedder(16)
 ENTRIES = 300
 """Per loaded release: enough for several transactions."""
+
+FIRST = "first"
+"""The release that is active before the first round."""
 
 AUTHOR = Authorship("killer")
 
@@ -78,15 +82,12 @@ def release_of(name: str) -> Release:
 # The writer: a process of its own.
 
 
-async def write(seed: int, first: str) -> None:
+async def write(seed: int) -> None:
     """Takes random steps until it is killed. The store is that of the environment."""
     random_steps = random.Random(seed)  # noqa: S311 - which step comes next
     store = open_store(load_settings())
     editor = Editor(store, EMBEDDER)
     number = 0
-    if await store.active_release() is None:
-        await _step("load", first, _load(store, first))
-        await _step("activate", first, store.activate(first, AUTHOR))
     while True:
         number += 1
         name = f"r{seed}-{number}"
@@ -170,7 +171,7 @@ class Said:
     """Done edits: per entry and revision its checksum and status."""
     fresh: set[str] = field(default_factory=set)
     """Entries edited since the last check."""
-    possibly_active: set[str | None] = field(default_factory=lambda: {None})
+    possibly_active: set[str | None] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     """Releases found right at least once."""
     steps: int = 0
@@ -323,14 +324,17 @@ class Outcome:
 
 
 async def run(
-    settings: Settings, rounds: int, *, seed: int, server: Server | None = None
+    settings: Settings, rounds: int, *, longest_s: float, seed: int, server: Server | None = None
 ) -> Outcome:
-    """Kills `rounds` times. Raises AssertionError at the first loss."""
-    said = Said()
+    """Kills `rounds` times, each within `longest_s`. Raises AssertionError at the first loss."""
+    said = Said(releases={FIRST: release_of(FIRST).checksum}, possibly_active={FIRST})
+    async with opened(settings) as store:
+        await _load(store, FIRST)
+        await store.activate(FIRST, AUTHOR)
     moments = random.Random(seed)  # noqa: S311
     searches = 0
     for number in track(range(rounds), "killing", console=None, disable=not sys.stderr.isatty()):
-        alive_s = moments.uniform(0.0, 2.5)
+        alive_s = moments.uniform(0.0, longest_s)
         searches += await run_round(
             settings, said, seed * 10_000 + number, alive_s=alive_s, server=server
         )
@@ -363,13 +367,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--store", choices=["embedded", "neo4j"], default="embedded")
     parser.add_argument("--victim", choices=["writer", "server"], default="writer")
+    parser.add_argument(
+        "--longest", type=float, help="seconds a writer lives at most (2.5; with Neo4j 10)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of steps and moments")
     parser.add_argument("--write", type=int, metavar="SEED", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.write is not None:
         logs.configure(load_settings())  # standard output is for the steps alone
-        asyncio.run(write(arguments.write, "first"))
+        asyncio.run(write(arguments.write))
         return
+    if arguments.store == "neo4j" and distribution() is None:
+        parser.error("no Neo4j to kill: set NESYCD_TEST_NEO4J or NEO4J_HOME")
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -381,6 +390,7 @@ def main() -> None:
             run(
                 load_settings(),
                 arguments.rounds,
+                longest_s=arguments.longest or (10.0 if arguments.store == "neo4j" else 2.5),
                 seed=arguments.seed,
                 server=Server(instance) if arguments.victim == "server" else None,
             )
@@ -391,7 +401,6 @@ def main() -> None:
 def _server(store: str, folder: Path) -> AbstractContextManager[object]:
     if store == "embedded":
         return nullcontext()
-    from tests.neo4j_server import running_server
 
     return running_server(folder)
 

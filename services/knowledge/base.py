@@ -116,11 +116,11 @@ class KnowledgeBase:
         # Otherwise the first rule builds the parser, which takes longer than a lookup.
         await loop.run_in_executor(self._worker, parse_rule, "warm(X) :- up(X).")
         query = KnowledgeQuery(_ANY_QUESTION, max_related=self._max_related)
-        try:
-            for _ in range(_WARM_UPS):
+        for _ in range(_WARM_UPS):
+            try:
                 await self.store.search(query, vectors[0])
-        except KnowledgeUnavailableError as error:
-            log.warning("knowledge_unavailable", error=error.message)
+            except KnowledgeUnavailableError as error:
+                log.warning("knowledge_unavailable", error=error.message)
 
     async def close(self) -> None:
         """Closes the store and ends the worker. Safe to call twice."""
