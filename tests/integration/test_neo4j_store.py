@@ -183,6 +183,14 @@ async def held_by(store: Neo4jStore, release: str) -> list[Entry]:
     return [held async for held, _ in store.entries(release)]
 
 
+async def test_releases_come_oldest_first_however_the_server_keeps_them(
+    server: Server, fruit: Neo4jStore
+) -> None:
+    await fruit.load(release_of("second", contract.FRUIT[:2]), rows(contract.FRUIT[:2]))
+    server.run("MATCH (r:Release {name: 'fruit'}) SET r.sequence = r.sequence + 1000")
+    assert [release.name for release in await fruit.releases()] == ["second", "fruit"]
+
+
 async def test_people_see_the_graph(server: Server, store: Neo4jStore) -> None:
     facts = [
         Entry("f1", 1, "", "", Fact("Paris", "capital_of", "France"), "", "curated"),

@@ -174,14 +174,15 @@ def test_hostile_questions_leave_the_engine_alive(reasoning):
 @pytest.mark.parametrize("streamed", [False, True])
 def test_cancelled_calls_free_their_places(reasoning, streamed):
     request = asked(retrieval_mode="RETRIEVAL_MODE_NEVER", max_new_tokens=LONG)
-    calls = []
-    for _ in range(QUEUE):
-        if streamed:
-            call = reasoning.ReasonStream(request, timeout=120)
-            next(call)
-        else:
-            call = reasoning.Reason.future(request, timeout=120)
-        calls.append(call)
+    start = reasoning.ReasonStream if streamed else reasoning.Reason.future
+    calls = [start(request, timeout=120) for _ in range(QUEUE + 1)]
+    try:
+        until(lambda: any(call.done() for call in calls), 20)
+        refused = [call.code() for call in calls if call.done()]
+        assert refused == [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    finally:
+        for call in calls:
+            call.cancel()
 
     def is_full() -> bool:
         try:
@@ -191,11 +192,6 @@ def test_cancelled_calls_free_their_places(reasoning, streamed):
             return True
         return False
 
-    try:
-        until(is_full, 20)
-    finally:
-        for call in calls:
-            call.cancel()
     # The places come back at once, long before the cancelled calls would have ended.
     until(lambda: not is_full(), 20)
 

@@ -221,9 +221,10 @@ RETURN release {_RELEASE} AS release
 """
 
 RELEASES = f"""
-MATCH (release:Release) WHERE release.complete
-RETURN release {_RELEASE} AS release ORDER BY release.sequence
+MATCH (r:Release) WHERE r.complete
+RETURN r {_RELEASE} AS release ORDER BY r.sequence
 """
+"""In the order of their loads: the sort needs another name than the result, which it would see."""
 
 RELEASE = f"""
 MATCH (release:Release {{name: $name}}) WHERE release.complete
