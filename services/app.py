@@ -19,7 +19,7 @@ from services.common.settings import Settings
 from services.knowledge.editing import Editor
 from services.knowledge.factory import open_knowledge_base
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
-from services.knowledge.servicer import KnowledgeServicer
+from services.knowledge.service.servicer import KnowledgeServicer
 from services.reasoner.knowledge_rpcs import KnowledgeRpcs
 from services.reasoner.servicer import ReasonerServicer
 from services.remote import RemoteKnowledge, RemoteStudent

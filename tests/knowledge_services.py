@@ -11,7 +11,7 @@ from services.knowledge.editing import Editor
 from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.fake import HashEmbedder
 from services.knowledge.protocol import Release
-from services.knowledge.servicer import KnowledgeServicer
+from services.knowledge.service.servicer import KnowledgeServicer
 
 
 def note(entry_id: str, question: str, *, task: str = "percent") -> Entry:

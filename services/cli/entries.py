@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import DEFAULT_ADDRESS, Actor, Address, Batch, Json, Reason
+from services.cli.options import DEFAULT_ADDRESS, Address, EditOptions, Json, with_edit_options
 
 app = typer.Typer(
     help="Find and edit knowledge entries of a running service.",
@@ -143,25 +143,22 @@ def duplicates(
 
 
 @app.command(epilog="Example: nesycd entries create row.json --reason 'seen in class'")
+@with_edit_options
 def create(
     file: Annotated[
         str, typer.Argument(help="Rows as in a dump, one or several; - for standard input.")
     ],
     *,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Add entries, as drafts."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(client.create(address, file, author, as_json=as_json))
+    raise typer.Exit(client.create(file, options))
 
 
 @app.command(epilog="Example: nesycd entries update percent-1 --set task=percentages")
+@with_edit_options
 def update(
     target: Annotated[
         str,
@@ -176,11 +173,7 @@ def update(
             help="Set a field of a row; lists as JSON, or one text. May be repeated.",
         ),
     ] = None,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Change entries; they are drafts until they are reviewed.
 
@@ -188,113 +181,74 @@ def update(
     """
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(client.update(address, target, settings or [], author, as_json=as_json))
+    raise typer.Exit(client.update(target, settings or [], options=options))
 
 
 @app.command(epilog="Example: nesycd entries review percent-1 --accept --reason checked")
+@with_edit_options
 def review(
     entry_ids: _Ids,
     *,
     accept: Annotated[
         bool, typer.Option("--accept/--reject", help="Into the next release, or not.")
     ],
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Accept or reject drafts."""
     from services.cli import knowledge_client as client
 
-    code = client.change(
-        address,
-        "ReviewEntry",
-        entry_ids,
-        verdict="accepted" if accept else "rejected",
-        edit=client.edit(actor, reason, batch),
-        as_json=as_json,
-    )
-    raise typer.Exit(code)
+    verdict = "accepted" if accept else "rejected"
+    raise typer.Exit(client.change("ReviewEntry", entry_ids, options=options, verdict=verdict))
 
 
 @app.command(epilog="Example: nesycd entries retire percent-1 --reason outdated")
-def retire(
-    entry_ids: _Ids,
-    *,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
-) -> None:
+@with_edit_options
+def retire(entry_ids: _Ids, *, options: EditOptions) -> None:
     """Take entries out of the releases to come."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(client.change(address, "RetireEntry", entry_ids, edit=author, as_json=as_json))
+    raise typer.Exit(client.change("RetireEntry", entry_ids, options=options))
 
 
 @app.command(epilog="Example: nesycd entries revert percent-1 --to 2")
+@with_edit_options
 def revert(
     entry_id: _Id,
     *,
     to: Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Revision to go back to.")],
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Make an entry what it was in an earlier revision."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    code = client.change(
-        address, "RevertEntry", [entry_id], revision=to, edit=author, as_json=as_json
-    )
-    raise typer.Exit(code)
+    raise typer.Exit(client.change("RevertEntry", [entry_id], options=options, revision=to))
 
 
 @app.command("revert-batch", epilog="Example: nesycd entries revert-batch import-7")
+@with_edit_options
 def revert_batch(
     undone: Annotated[str, typer.Argument(help="Name of the batch to undo.", metavar="BATCH")],
     *,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Undo all changes of a batch, or none if an entry was changed since."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(
-        client.one_call(address, "RevertBatch", batch=undone, edit=author, as_json=as_json)
-    )
+    raise typer.Exit(client.edit("RevertBatch", options, batch=undone))
 
 
 @app.command(epilog="Example: nesycd entries merge percent-2 --into percent-1")
+@with_edit_options
 def merge(
     entry_id: _Id,
     *,
     into: Annotated[str, typer.Option(help="Id of the entry that stays.", metavar="ID")],
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Retire an entry in favour of another that says the same."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    code = client.change(
-        address, "MergeEntries", [entry_id], into=into, edit=author, as_json=as_json
-    )
-    raise typer.Exit(code)
+    raise typer.Exit(client.change("MergeEntries", [entry_id], options=options, into=into))
 
 
 @app.command(epilog="Example: nesycd entries outcome percent-1 percent-2 --right")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -13,27 +13,13 @@ from google.protobuf.message import Message
 from services.cli import rows
 from services.cli import show_knowledge as show
 from services.cli.client import calling, print_json
+from services.cli.options import EditOptions
 from services.common.errors import EditConflictError, InvalidRequestError
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
 from services.genproto.nesycd.v1 import knowledge_pb2_grpc as pb_grpc
 
 _TIMEOUT_S = 60.0
 _LONG_S = 600.0
-
-Edit = Mapping[str, str]
-"""Actor, reason and batch of an edit."""
-
-
-def edit(actor: str, reason: str, batch: str) -> Edit:
-    """Who edits and why; the login name where no actor is named."""
-    if not actor:
-        try:
-            actor = getpass.getuser()
-        except (KeyError, OSError):
-            raise InvalidRequestError.of_field(
-                "--actor", "say who edits; this login has no name"
-            ) from None
-    return {"actor": actor, "reason": reason, "batch": batch}
 
 
 def one_call(address: str, rpc: str, *, as_json: bool, **fields: object) -> int:
@@ -52,6 +38,12 @@ def one_call(address: str, rpc: str, *, as_json: bool, **fields: object) -> int:
     return calling(address, call)
 
 
+def edit(rpc: str, options: EditOptions, **fields: object) -> int:
+    """Makes one call that edits and prints the reply. Returns the exit code."""
+    author = _author(options)
+    return one_call(options.address, rpc, as_json=options.as_json, edit=author, **fields)
+
+
 def show_entry(address: str, entry_id: str, revision: int | None, *, as_json: bool) -> int:
     """Prints an entry; as JSON the row that `update` takes. Returns the exit code."""
 
@@ -65,25 +57,26 @@ def show_entry(address: str, entry_id: str, revision: int | None, *, as_json: bo
     return calling(address, call)
 
 
-def create(address: str, file: str, author: Edit, *, as_json: bool) -> int:
+def create(file: str, options: EditOptions) -> int:
     """Creates the entries of a file. Returns the exit code."""
+    author = _author(options)
     entries = rows.read_rows(file)
 
     def call(channel: grpc.Channel) -> None:
         for entry in entries:
-            _print(_call(channel, "CreateEntry", entry=entry, edit=author), as_json=as_json)
+            reply = _call(channel, "CreateEntry", entry=entry, edit=author)
+            _print(reply, as_json=options.as_json)
 
-    return calling(address, call)
+    return calling(options.address, call)
 
 
-def update(
-    address: str, target: str, settings: Sequence[str], author: Edit, *, as_json: bool
-) -> int:
+def update(target: str, settings: Sequence[str], *, options: EditOptions) -> int:
     """Updates the entries of a file, or with `settings` fields of one entry.
 
     A row of a file says with its revision what it was made from, so that an edit by somebody
     else meanwhile is not lost.
     """
+    author = _author(options)
     entries = [] if settings else rows.read_rows(target)
 
     def call(channel: grpc.Channel) -> None:
@@ -98,36 +91,48 @@ def update(
                     f"{entry.revision}: get it again"
                 )
             reply = _call(channel, "UpdateEntry", entry=entry, etag=now.etag, edit=author)
-            _print(reply, as_json=as_json)
+            _print(reply, as_json=options.as_json)
 
-    return calling(address, call)
+    return calling(options.address, call)
 
 
-def change(
-    address: str, rpc: str, entry_ids: Sequence[str], *, as_json: bool, **fields: object
-) -> int:
+def change(rpc: str, entry_ids: Sequence[str], *, options: EditOptions, **fields: object) -> int:
     """Makes one edit to each entry, passing on the etag read first. Returns the exit code."""
+    author = _author(options)
 
     def call(channel: grpc.Channel) -> None:
         for entry_id in entry_ids:
             etag = _call(channel, "GetEntry", id=entry_id).entry.etag
-            _print(_call(channel, rpc, id=entry_id, etag=etag, **fields), as_json=as_json)
+            reply = _call(channel, rpc, id=entry_id, etag=etag, edit=author, **fields)
+            _print(reply, as_json=options.as_json)
 
-    return calling(address, call)
+    return calling(options.address, call)
 
 
-def create_release(
-    address: str, name: str, base: str, author: Edit, *, activate: bool, as_json: bool
-) -> int:
+def create_release(name: str, base: str, *, options: EditOptions, activate: bool) -> int:
     """Makes a release, and activates it where that is wanted. Returns the exit code."""
+    author = _author(options)
 
     def call(channel: grpc.Channel) -> None:
         reply = _call(channel, "CreateRelease", name=name, base=base, edit=author)
         if activate:
             reply = _call(channel, "ActivateRelease", name=name, edit=author)
-        _print(reply, as_json=as_json)
+        _print(reply, as_json=options.as_json)
 
-    return calling(address, call)
+    return calling(options.address, call)
+
+
+def _author(options: EditOptions) -> dict[str, str]:
+    """Who edits and why; the login name where no actor is named."""
+    actor = options.actor
+    if not actor:
+        try:
+            actor = getpass.getuser()
+        except (KeyError, OSError):
+            raise InvalidRequestError.of_field(
+                "--actor", "say who edits; this login has no name"
+            ) from None
+    return {"actor": actor, "reason": options.reason, "batch": options.batch}
 
 
 def _call(channel: grpc.Channel, rpc: str, **fields: Any) -> Any:

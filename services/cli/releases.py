@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import DEFAULT_ADDRESS, Actor, Address, Batch, Json, Reason
+from services.cli.options import DEFAULT_ADDRESS, Address, EditOptions, Json, with_edit_options
 
 app = typer.Typer(
     help="Make, activate and roll back knowledge releases of a running service.",
@@ -42,56 +42,34 @@ def preview(
 
 
 @app.command(epilog="Example: nesycd release create 2026-05-02 --activate")
+@with_edit_options
 def create(
     name: _Name,
     *,
     base: _Base = "",
     activate: Annotated[bool, typer.Option("--activate", help="And activate it.")] = False,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
+    options: EditOptions,
 ) -> None:
     """Make a release of another one and all edits accepted or retired since."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(
-        client.create_release(address, name, base, author, activate=activate, as_json=as_json)
-    )
+    code = client.create_release(name, base, options=options, activate=activate)
+    raise typer.Exit(code)
 
 
 @app.command(epilog="Example: nesycd release activate 2026-05-02")
-def activate(
-    name: _Name,
-    *,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
-) -> None:
+@with_edit_options
+def activate(name: _Name, *, options: EditOptions) -> None:
     """Make a release the one that answers use."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(
-        client.one_call(address, "ActivateRelease", name=name, edit=author, as_json=as_json)
-    )
+    raise typer.Exit(client.edit("ActivateRelease", options, name=name))
 
 
 @app.command(epilog="Example: nesycd release rollback --reason 'worse answers'")
-def rollback(
-    *,
-    actor: Actor = "",
-    reason: Reason = "",
-    batch: Batch = "",
-    address: Address = DEFAULT_ADDRESS,
-    as_json: Json = False,
-) -> None:
+@with_edit_options
+def rollback(*, options: EditOptions) -> None:
     """Go back to the release that was active before."""
     from services.cli import knowledge_client as client
 
-    author = client.edit(actor, reason, batch)
-    raise typer.Exit(client.one_call(address, "RollBackRelease", edit=author, as_json=as_json))
+    raise typer.Exit(client.edit("RollBackRelease", options))

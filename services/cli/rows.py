@@ -13,7 +13,7 @@ from services.common.errors import InvalidRequestError
 from services.common.records import Entry, EntryKind
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
 from services.knowledge.content import ROWS, entry_of, fields_of
-from services.knowledge.wire import read_entry, write_entry
+from services.knowledge.service.wire import read_entry, write_entry
 
 STDIN = "-"
 

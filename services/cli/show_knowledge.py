@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from services.cli.show import labelled
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.knowledge.wire import read_entry
+from services.knowledge.service.wire import read_entry
 
 _TEXT_CHARS = 60
 

@@ -23,6 +23,7 @@ it by a test. Errors keep their fields through pickling, since they cross Ray ac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,7 +37,14 @@ class FieldViolation:
 
 
 class NesycdError(Exception):
-    """Root of the tree. `message` is one sentence, fit to be shown to the caller."""
+    """Root of the tree.
+
+    Args:
+        message: one sentence, fit to be shown to the caller.
+        violations: wrong fields of the request.
+        retry_after_s: when to come back.
+        metadata: of what the message says, the few short names that programs need.
+    """
 
     def __init__(
         self,
@@ -44,14 +52,17 @@ class NesycdError(Exception):
         *,
         violations: tuple[FieldViolation, ...] = (),
         retry_after_s: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.violations = violations
         self.retry_after_s = retry_after_s
+        self.metadata = dict(metadata or {})
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.violations, self.retry_after_s)
+        fields = (self.message, self.violations, self.retry_after_s, self.metadata)
+        return _rebuild, (type(self), *fields)
 
     @property
     def status(self) -> str:
@@ -69,8 +80,9 @@ def _rebuild(
     message: str,
     violations: tuple[FieldViolation, ...],
     retry_after_s: float | None,
+    metadata: Mapping[str, str],
 ) -> NesycdError:
-    return cls(message, violations=violations, retry_after_s=retry_after_s)
+    return cls(message, violations=violations, retry_after_s=retry_after_s, metadata=metadata)
 
 
 class ConfigurationError(NesycdError):
@@ -99,6 +111,14 @@ class EntryExistsError(NesycdError):
 
 class EditConflictError(NesycdError):
     """An entry was changed since it was read; the message names its current etag."""
+
+    @classmethod
+    def of_entry(cls, entry_id: str, *, etag: str, expected: str) -> Self:
+        """Builds the error about one entry; its metadata has `entry_id` and the current `etag`."""
+        return cls(
+            f"entry {entry_id!r} was changed meanwhile: its etag is {etag}, not {expected}.",
+            metadata={"entry_id": entry_id, "etag": etag},
+        )
 
 
 class EditRefusedError(NesycdError):

@@ -21,14 +21,16 @@ _VIOLATIONS_BYTES = 2500
 
 
 def write_status(error: NesycdError) -> status_pb2.Status:
-    """The Status of an error: code, message, field violations, retry hint, error class.
+    """The Status of an error: code, message, error class, field violations, retry hint.
 
-    Message and violations are cut to what trailers can carry.
+    Message and violations are cut to what trailers can carry; metadata is short by itself.
     """
     message = _cut(error.message, _MESSAGE_BYTES)
     status = status_pb2.Status(code=code_pb2.Code.Value(error.status), message=message)
     status.details.add().Pack(
-        error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=DOMAIN)
+        error_details_pb2.ErrorInfo(
+            reason=type(error).__name__, domain=DOMAIN, metadata=error.metadata
+        )
     )
     if error.violations:
         violations = [

@@ -175,9 +175,7 @@ class Editor:
     async def _current(self, entry_id: str, etag: str) -> Revision:
         now = await self._store.newest(entry_id)
         if etag_of(now) != etag:
-            raise EditConflictError(
-                f"entry {entry_id!r} was changed meanwhile: its etag is {etag_of(now)}, not {etag}."
-            )
+            raise EditConflictError.of_entry(entry_id, etag=etag_of(now), expected=etag)
         return now
 
     async def _present(self, entry_id: str, etag: str) -> Revision:

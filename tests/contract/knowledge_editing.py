@@ -126,7 +126,8 @@ class KnowledgeEditingContract(ReleaseContract, GraphContract, HostileTextContra
         losers = [result for result in results if result is not None]
         assert [type(loser) for loser in losers] == [EditConflictError] * 19
         assert await fruit.newest("a") == winners[0]
-        assert all(etag(winners[0]) in loser.message for loser in losers)
+        conflict = {"entry_id": "a", "etag": etag(winners[0])}
+        assert all(loser.metadata == conflict for loser in losers)
         assert len(await fruit.history("a")) == 2
 
     async def test_of_ten_racing_creations_exactly_one_wins(self, fruit: KnowledgeStore) -> None:

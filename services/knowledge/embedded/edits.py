@@ -176,10 +176,7 @@ def _check(db: sqlite3.Connection, change: Change) -> None:
         raise EntryExistsError(f"there is an entry {entry.id!r} already; its etag is {etag(now)}.")
     taken = now.action is not Action.LOADED and entry.revision <= now.entry.revision
     if taken or change.expected_etag != etag(now):
-        raise EditConflictError(
-            f"entry {entry.id!r} was changed meanwhile: its etag is {etag(now)}, "
-            f"not {change.expected_etag}."
-        )
+        raise EditConflictError.of_entry(entry.id, etag=etag(now), expected=change.expected_etag)
 
 
 def batch(db: sqlite3.Connection, name: str) -> tuple[Revision, ...]:

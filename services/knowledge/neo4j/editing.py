@@ -115,10 +115,7 @@ def _check(change: Change, states: dict[str, Properties]) -> None:
             raise EntryExistsError(f"there is an entry {entry.id!r} already; its etag is {now}.")
         taken = not state["is_loaded"] and entry.revision <= state["revision"]
         if taken or change.expected_etag != now:
-            raise EditConflictError(
-                f"entry {entry.id!r} was changed meanwhile: its etag is {now}, "
-                f"not {change.expected_etag}."
-            )
+            raise EditConflictError.of_entry(entry.id, etag=now, expected=change.expected_etag)
     states[entry.id] = state | {
         "revision": entry.revision,
         "checksum": entry_checksum(entry),

@@ -15,6 +15,7 @@ from services.common.errors import (
     STATUS,
     AdapterNotFoundError,
     ConfigurationError,
+    EditConflictError,
     FieldViolation,
     InvalidRequestError,
     NesycdError,
@@ -39,13 +40,16 @@ def test_an_error_keeps_its_fields_on_the_way_through_ray(
     error_class: type[NesycdError], through: object
 ) -> None:
     violations = (FieldViolation("top_k", "9 is too many"), FieldViolation("task", "too long"))
-    error = error_class("too much", violations=violations, retry_after_s=1.5)
+    error = error_class(
+        "too much", violations=violations, retry_after_s=1.5, metadata={"etag": "2-ab"}
+    )
     assert callable(through)
     arrived = through(error)
     assert type(arrived) is error_class
     assert arrived.message == str(arrived) == "too much"
     assert arrived.violations == violations
     assert arrived.retry_after_s == 1.5
+    assert arrived.metadata == {"etag": "2-ab"}
 
 
 def test_an_error_of_a_field_names_it_in_message_and_violation() -> None:
@@ -54,6 +58,13 @@ def test_an_error_of_a_field_names_it_in_message_and_violation() -> None:
     assert error.message == "top_k: 9 is not between 1 and 8"
     assert error.violations == (FieldViolation("top_k", "9 is not between 1 and 8"),)
     assert error.retry_after_s is None
+    assert error.metadata == {}
+
+
+def test_a_conflict_over_an_entry_names_its_current_etag_in_message_and_metadata() -> None:
+    error = EditConflictError.of_entry("a", etag="2-ab", expected="1-cd")
+    assert error.message == "entry 'a' was changed meanwhile: its etag is 2-ab, not 1-cd."
+    assert error.metadata == {"entry_id": "a", "etag": "2-ab"}
 
 
 def test_every_error_has_a_status_of_grpc() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.common.errors import (
     STATUS,
+    EditConflictError,
     FieldViolation,
     InvalidRequestError,
     NesycdError,
@@ -29,6 +30,14 @@ def test_a_status_carries_code_message_and_error_class(error_class: type[NesycdE
     [detail] = status.details
     assert detail.Unpack(info)
     assert (info.reason, info.domain) == (error_class.__name__, DOMAIN)
+
+
+def test_metadata_travels_with_the_error_class() -> None:
+    error = EditConflictError.of_entry("a", etag="2-ab", expected="1-cd")
+    info = error_details_pb2.ErrorInfo()
+    assert write_status(error).details[0].Unpack(info)
+    assert (info.reason, info.domain) == ("EditConflictError", DOMAIN)
+    assert info.metadata == {"entry_id": "a", "etag": "2-ab"}
 
 
 TEXTS = st.text(min_size=1, max_size=20)

@@ -23,10 +23,14 @@ def details(error: grpc.aio.AioRpcError) -> bytes:
     return dict(error.trailing_metadata())[DETAILS_KEY]
 
 
-def reason(error: grpc.aio.AioRpcError) -> str:
+def error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
     info = error_details_pb2.ErrorInfo()
     assert any(one.Unpack(info) for one in status_pb2.Status.FromString(details(error)).details)
-    return info.reason
+    return info
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    return error_info(error).reason
 
 
 def entry(entry_id: str = "new", **fields) -> pb.Entry:
@@ -89,6 +93,7 @@ async def test_a_lost_race_is_aborted_with_the_current_etag(edge):
         assert error.code() is grpc.StatusCode.ABORTED
         assert reason(error) == "EditConflictError"
         assert won.entry.etag in error.details()
+        assert error_info(error).metadata == {"entry_id": "percent-1", "etag": won.entry.etag}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from services.common.errors import (
 )
 from services.common.records import EntryKind, EntryStatus, Revision
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.knowledge import wire
 from services.knowledge.diff import field_changes
 from services.knowledge.duplicates import NearDuplicates, near_duplicates
 from services.knowledge.editing import Editor
@@ -32,8 +31,9 @@ from services.knowledge.protocol import (
     KnowledgeStore,
     Vector,
 )
-from services.knowledge.release_rpcs import ReleaseRpcs
-from services.knowledge.requests import Checks
+from services.knowledge.service import wire
+from services.knowledge.service.release_rpcs import ReleaseRpcs
+from services.knowledge.service.requests import Checks
 
 MOST_COMPARED = 20_000
 """Entries that duplicates are looked for in: more take too long for a call."""

@@ -16,7 +16,7 @@ from services.common.records import (
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
 from services.knowledge.checksums import etag
 from services.knowledge.protocol import Uses
-from services.knowledge.wire import read_entry, write_entry, write_revision
+from services.knowledge.service.wire import read_entry, write_entry, write_revision
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 LINES = st.lists(TEXT, max_size=3).map(tuple)

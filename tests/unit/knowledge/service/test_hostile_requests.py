@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.common.errors import STATUS, NesycdError
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.knowledge.servicer import KnowledgeServicer
+from services.knowledge.service.servicer import KnowledgeServicer
 from tests.knowledge_services import open_service
 
 RPCS = list(pb.DESCRIPTOR.services_by_name["KnowledgeService"].methods)

@@ -15,7 +15,7 @@ from services.common.errors import FieldViolation, InvalidRequestError
 from services.common.records import Authorship, Entry, EntryKind
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
 from services.knowledge.content import CLEAN, FILLED, ROWS, body_fields, entry_of, fields_of
-from services.knowledge.wire import read_entry
+from services.knowledge.service.wire import read_entry
 
 NAME_CHARS = 128
 """Longest id, task, batch or release name."""

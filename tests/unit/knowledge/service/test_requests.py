@@ -5,7 +5,7 @@ import pytest
 from services.common.errors import InvalidRequestError
 from services.common.records import Authorship, EntryKind, EntryStatus, Rule
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.knowledge.requests import Checks
+from services.knowledge.service.requests import Checks
 
 NOTE = {"learning_summary": ["Think."]}
 EDIT = {"actor": "ana"}

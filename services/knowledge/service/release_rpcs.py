@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.knowledge import wire
 from services.knowledge.editing import Editor
 from services.knowledge.protocol import KnowledgeStore
-from services.knowledge.requests import Checks
+from services.knowledge.service import wire
+from services.knowledge.service.requests import Checks
 
 
 class ReleaseRpcs:

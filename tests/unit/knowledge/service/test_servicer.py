@@ -12,10 +12,10 @@ from services.common.errors import (
     ReleaseNotFoundError,
 )
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.knowledge import servicer as servicer_module
-from services.knowledge import wire
 from services.knowledge.fake import HashEmbedder
-from services.knowledge.servicer import KnowledgeServicer
+from services.knowledge.service import servicer as servicer_module
+from services.knowledge.service import wire
+from services.knowledge.service.servicer import KnowledgeServicer
 from tests.knowledge_services import ENTRIES, open_service
 
 ANA = {"actor": "ana", "reason": "seen in class"}
