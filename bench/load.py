@@ -34,11 +34,11 @@ from bench import record
 from bench.retrieval import compose, entries_of
 from services.common.records import Entry
 from services.knowledge.checksums import release_checksum
-from services.knowledge.neo4j.rows import revision_properties
+from services.knowledge.neo4j.rows import Properties, revision_properties
 from services.knowledge.neo4j.store import Neo4jStore
 from services.knowledge.neo4j.writing import BATCH
 from services.knowledge.protocol import Release, Vector
-from tests.neo4j_server import OwnServer, prepared
+from tests.neo4j_server import OwnServer, own_server
 
 DIMENSION = 384
 WARM_UP = 10_000
@@ -52,22 +52,28 @@ _PLAIN = "UNWIND $rows AS row CREATE (n:Plain:PlainToo:Note) SET n = row"
 def vectors_of(size: int, seed: int) -> Vector:
     """Random unit vectors, shape (size, DIMENSION)."""
     matrix = np.random.default_rng(seed).standard_normal((size, DIMENSION), dtype=np.float32)
-    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    return matrix
 
 
 def plain(server: OwnServer, rows: Iterator[tuple[Entry, Vector]]) -> float:
     """Seconds that bare transactions of these rows take."""
     seconds = 0.0
-    given = {"space": 0, "since": 0, "until": 1}
     with (
         neo4j.GraphDatabase.driver(server.uri, auth=(server.user, server.password)) as driver,
         driver.session() as session,
     ):
-        while batch := [revision_properties(*row, **given) for row in islice(rows, BATCH)]:
+        while batch := [
+            revision_properties(*row, space=0, since=0, until=1) for row in islice(rows, BATCH)
+        ]:
             start = time.perf_counter()
-            session.execute_write(lambda t, batch=batch: t.run(_PLAIN, rows=batch).consume())  # type: ignore[misc]
+            session.execute_write(_write, batch)
             seconds += time.perf_counter() - start
     return seconds
+
+
+def _write(transaction: neo4j.ManagedTransaction, rows: list[Properties]) -> None:
+    transaction.run(_PLAIN, rows=rows).consume()
 
 
 async def stored(
@@ -89,9 +95,7 @@ def measure(size: int, folder: Path, *, heap: str, page_cache: str) -> dict[str,
     """Measures one size on a server of its own."""
     pairs = compose(size, random.Random(size))  # noqa: S311 - a repeatable draw, no secret
     entries, matrix = list(entries_of(pairs)), vectors_of(size, seed=size)
-    server = prepared(folder / str(size), heap=heap, page_cache=page_cache)
-    try:
-        server.start()
+    with own_server(folder / str(size), heap=heap, page_cache=page_cache) as server:
         few = min(size, WARM_UP)
         plain(server, iter(zip(entries[:few], matrix[:few], strict=True)))
         asyncio.run(stored(server, "warm-up", entries[:few], matrix[:few]))
@@ -99,8 +103,6 @@ def measure(size: int, folder: Path, *, heap: str, page_cache: str) -> dict[str,
         plain_s = plain(server, islice(rows, size // 2))
         times = asyncio.run(stored(server, "measured", entries, matrix))
         plain_s += plain(server, rows)
-    finally:
-        server.kill()
     rows_s, index_s = times["rows_s"], times["index_s"]
     bytes_on_disk = sum(
         file.stat().st_size for file in (server.home / "data").rglob("*") if file.is_file()
@@ -140,7 +142,7 @@ def main() -> None:
     parser.add_argument("--name", default="load", help="of the result file")
     args = parser.parse_args()
     manifest = record.manifest(vars(args), ["neo4j", "neo4j-rust-ext", "numpy"])
-    results = []
+    results: list[dict[str, object]] = []
     for size in args.sizes:
         with tempfile.TemporaryDirectory() as folder:
             result = measure(size, Path(folder), heap=args.heap, page_cache=args.page_cache)

@@ -25,9 +25,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydantic import SecretStr
+import pytest
 from rich.console import Console
 from rich.table import Table
 
@@ -46,23 +47,20 @@ from services.knowledge.protocol import (
     Release,
     Vector,
 )
+from tests.neo4j_server import Server, running_server
 
 AUTHOR = Authorship("bench")
 WEIGHTS = {"lexical": (1.0, 0.0), "vector": (0.0, 1.0), "equal": (0.5, 0.5), "default": (0.3, 0.7)}
 """Fusions compared: weights of the keyword and of the vector leg."""
 
 
-def settings_of(store: str, folder: Path, server: object | None, **knowledge: float) -> Settings:
-    """Settings of one store, apart from the environment's."""
-    named: dict[str, object] = {"store": store, "path": folder / "knowledge.db", **knowledge}
-    if store == "neo4j":
-        named |= {
-            "neo4j_uri": server.uri,  # type: ignore[union-attr]
-            "neo4j_user": server.user,  # type: ignore[union-attr]
-            "neo4j_password": SecretStr(server.password),  # type: ignore[union-attr]
-            "neo4j_timeout_s": 600.0,
-        }
-    return Settings(knowledge=KnowledgeSettings(**named))  # type: ignore[arg-type]
+def settings_in(folder: Path, server: Server | None) -> dict[str, Settings]:
+    """Settings by store, apart from the environment's; the embedded store's file in `folder`."""
+    embedded = KnowledgeSettings(store="embedded", path=folder / "knowledge.db")
+    settings = {"embedded": Settings(knowledge=embedded)}
+    if server is not None:
+        settings["neo4j"] = server.settings(neo4j_timeout_s=600.0)
+    return settings
 
 
 @asynccontextmanager
@@ -76,16 +74,12 @@ async def opened(settings: Settings) -> AsyncIterator[KnowledgeStore]:
 
 
 @contextmanager
-def neo4j_server(folder: Path) -> Iterator[object | None]:
+def neo4j_server(folder: Path) -> Iterator[Server | None]:
     """A server of our own or the environment's; None where there is none."""
-    import pytest  # noqa: PLC0415 - the harness skips where there is no server
-
-    from tests.neo4j_server import running_server  # noqa: PLC0415
-
     try:
         with running_server(folder, heap="4g", page_cache="2g") as server:
             yield server
-    except pytest.skip.Exception as reason:
+    except pytest.skip.Exception as reason:  # as a test would be skipped
         print(f"only the embedded store: {reason}")
         yield None
 
@@ -196,12 +190,13 @@ async def visibility(
     }
 
 
-async def measure(arguments: argparse.Namespace, folder: Path, server: object | None) -> dict:
+async def measure(
+    arguments: argparse.Namespace, folder: Path, server: Server | None
+) -> dict[str, Any]:
     """All three parts."""
     embedder = open_embedder(Settings())
     rng = random.Random(arguments.seed)  # noqa: S311 - a repeatable draw
-    names = ["embedded", *(["neo4j"] if server is not None else [])]
-    result: dict[str, object] = {}
+    result: dict[str, Any] = {}
 
     pairs = compose(max(arguments.sizes) + arguments.queries, rng)
     queries, pairs = pairs[: arguments.queries], pairs[arguments.queries :]
@@ -212,7 +207,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, server: object | 
         at = folder / str(size)
         at.mkdir()
         entries = list(entries_of(pairs[:size]))
-        settings = {name: settings_of(name, at, server) for name in names}
+        settings = settings_in(at, server)
         stores = {name: open_store(one) for name, one in settings.items()}
         cell: dict[str, object] = {}
         for name, store in stores.items():
@@ -228,7 +223,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, server: object | 
         result[str(size)] = cell
         print(f"{size} entries: {cell}")
         if server is not None:
-            server.empty()  # type: ignore[attr-defined]
+            server.empty()
 
     if arguments.questions and arguments.asked:
         at = folder / "real"
@@ -236,7 +231,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, server: object | 
         known = read(arguments.questions, arguments.known, rng)
         asked = read(arguments.asked, arguments.real, rng)
         vectors = embed(embedder, [question for _, question in known])
-        settings = {name: settings_of(name, at, server) for name in names}
+        settings = settings_in(at, server)
         for one in settings.values():
             async with opened(one) as store:
                 await load(store, "real", list(entries_of(known)), vectors, embedder)
@@ -249,7 +244,7 @@ async def measure(arguments: argparse.Namespace, folder: Path, server: object | 
     return result
 
 
-def show(result: dict[str, dict]) -> None:
+def show(result: dict[str, Any]) -> None:
     """Prints the tables."""
     table = Table(title="search, milliseconds p50 / p95 / p99")
     for heading in ("entries", "store", "search", "n", "activation seen", "edit seen"):

@@ -29,7 +29,7 @@ from tests.needs import missing
 PASSWORD = "for-tests-only"  # noqa: S105 - of a server that only this machine reaches
 
 START_S = 120.0
-STOP_S = 60.0
+_PATIENT = {"neo4j_timeout_s": "20"}  # a server that has just started plans slowly
 
 _CONF = """\
 server.bolt.listen_address=127.0.0.1:{port}
@@ -51,16 +51,26 @@ class Server:
     user: str
     password: str
 
-    def settings(self, **knowledge: object) -> Settings:
-        """Settings of a process that uses this server."""
-        values = {
+    @property
+    def knowledge(self) -> dict[str, str]:
+        """The settings of the section `knowledge` that name this server."""
+        return {
             "store": "neo4j",
             "neo4j_uri": self.uri,
             "neo4j_user": self.user,
             "neo4j_password": self.password,
-            "neo4j_timeout_s": 20.0,  # a server that has just started plans slowly
         }
-        return Settings(knowledge=KnowledgeSettings.model_validate(values | knowledge))
+
+    def settings(self, **knowledge: object) -> Settings:
+        """Settings of this process, to use this server."""
+        return Settings(
+            knowledge=KnowledgeSettings.model_validate(self.knowledge | _PATIENT | knowledge)
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The environment of another process, to use this server."""
+        named = self.knowledge | _PATIENT
+        return {f"NESYCD_KNOWLEDGE__{name.upper()}": text for name, text in named.items()}
 
     def run(self, cypher: str, **parameters: object) -> list[dict[str, object]]:
         """Runs one statement in a transaction of its own."""
@@ -125,17 +135,6 @@ class OwnServer(Server):
         except (DriverError, Neo4jError):
             return False
         return True
-
-    def stop(self) -> None:
-        """Ends it in order, or by force when that takes too long."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._process = None
 
     def kill(self) -> None:
         """Ends it at once, as a power cut would."""
@@ -205,16 +204,22 @@ def prepared(folder: Path, *, heap: str = "512m", page_cache: str = "256m") -> O
 
 
 @contextmanager
-def running_server(folder: Path, **memory: str) -> Iterator[Server]:
-    """The server that the environment names, or one of its own in `folder`."""
-    if uri := os.environ.get("NEO4J_URI"):
-        yield Server(
-            uri, os.environ.get("NEO4J_USER", "neo4j"), os.environ.get("NEO4J_PASSWORD", "")
-        )
-        return
+def own_server(folder: Path, **memory: str) -> Iterator[OwnServer]:
+    """A running server in `folder`, whatever the environment names: one that may be killed."""
     server = prepared(folder, **memory)
     try:
         server.start()
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def running_server(folder: Path, **memory: str) -> Iterator[Server]:
+    """The server that the environment names, or one of its own in `folder`."""
+    if uri := os.environ.get("NEO4J_URI"):
+        user = os.environ.get("NEO4J_USER", "neo4j")
+        yield Server(uri, user, os.environ.get("NEO4J_PASSWORD", ""))
+        return
+    with own_server(folder, **memory) as server:
+        yield server

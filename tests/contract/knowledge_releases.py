@@ -215,8 +215,7 @@ class ReleaseContract(StoreContract):
         stored = await self.settled_rows(other, release)
         already = stored if skip_stored else 0
         await other.load(release, list(rows(MANY))[already:], already=already)
-        names = [release.name for release in await fruit.releases()]
-        assert names == ["fruit", "many"], names
+        assert [release.name for release in await fruit.releases()] == ["fruit", "many"]
         assert [e async for e, _ in fruit.entries("many")] == MANY
         assert await other.loaded_rows(release) == 0
         await fruit.activate("many", AUTHOR)
@@ -241,8 +240,7 @@ class ReleaseContract(StoreContract):
             release_of("many", MANY), provenance="bob", parent="fruit", description="é\nmore"
         )
         await fruit.load(release, rows(MANY))
-        known = await fruit.releases()
-        assert known[1] == release, known
+        assert (await fruit.releases())[1] == release
         assert (await fruit.activate("many", AUTHOR)) == release
         assert await fruit.active_release() == release
 

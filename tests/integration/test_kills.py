@@ -1,8 +1,7 @@
-"""A few rounds of tests/kill.py; `make kill` is the long form."""
+"""A few rounds of tests/kill; `make kill` is the long form."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +29,6 @@ def test_nothing_is_lost_or_half_visible(store: str, victim: str, rounds: int) -
             *("--store", store, "--victim", victim),
         ],
         cwd=ROOT,
-        # Never a server that serves others.
-        env={name: value for name, value in os.environ.items() if name != "NEO4J_URI"},
         capture_output=True,
         text=True,
         check=False,

@@ -19,7 +19,7 @@ import pytest
 from services.genproto.nesycd.v1 import knowledge_pb2, knowledge_pb2_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
-from tests.service import SAMPLE, Service, run, running_service, service_environment
+from tests.service import SAMPLE, Service, running_service
 from tests.tiny_models import build_model, write_adapter
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -368,33 +368,3 @@ def test_stopping_ends_everything_it_started_and_lets_a_call_end(service, reason
     gone, alive = psutil.wait_procs(children, timeout=20)
     assert gone
     assert alive == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"student__model": "/nowhere/model"}, "student.model: '/nowhere/model' is neither"),
-        ({"student__model": "{empty}"}, "has no config.json"),
-        ({"knowledge__path": "{empty}/none.db"}, "holds no active release"),
-        ({"student__dtype": "int3"}, "NESYCD_STUDENT__DTYPE='int3'"),
-        ({"gateway__port": "99999"}, "NESYCD_GATEWAY__PORT='99999'"),
-    ],
-)
-def test_a_start_that_cannot_work_ends_with_one_line_and_code_2(tmp_path, settings, said):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    chosen = {key: value.format(empty=empty) for key, value in settings.items()}
-    done = run("serve", environment=service_environment(tmp_path, **chosen))
-    assert done.returncode == 2
-    lines = [line for line in done.stderr.splitlines() if line.startswith("nesycd: ")]
-    assert len(lines) == 1
-    assert said in lines[0]
-    assert "Traceback" not in done.stderr
-
-
-def test_a_broken_dump_stops_the_load_with_one_line_and_code_2(tmp_path):
-    done = run("kb", "load", "/nowhere", environment=service_environment(tmp_path))
-    assert done.returncode == 2
-    assert "/nowhere" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "knowledge.db").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
-from tests.neo4j_server import OwnServer, prepared
+from tests.neo4j_server import OwnServer, own_server
 from tests.service import Service, running_service
 from tests.tiny_models import build_model
 
@@ -21,13 +21,8 @@ BUDGET_S = 20
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
-    # Never that of NEO4J_URI: it is killed.
-    server = prepared(tmp_path_factory.mktemp("neo4j") / "home")
-    try:
-        server.start()
+    with own_server(tmp_path_factory.mktemp("neo4j") / "home") as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +33,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, server: OwnServer) -> Iter
         student__model=build_model(folder / "tiny", context=4096),
         student__dtype="float32",
         student__kv_cache_bytes=1 << 27,
-        knowledge__store="neo4j",
-        knowledge__neo4j_uri=server.uri,
-        knowledge__neo4j_user=server.user,
-        knowledge__neo4j_password=server.password,
+        **{f"knowledge__{name}": text for name, text in server.knowledge.items()},
     ) as service:
         yield service
 
