@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.common.records import Conclusion, EntryKind, Retrieved
+
 VERSION = "2"
 """Changes whenever a rendered byte does; stands in every training manifest."""
 
@@ -48,6 +50,21 @@ def render_ad(question: str, knowledge: Sequence[str]) -> str:
     """The step-by-step prompt with knowledge texts, best first; at least one."""
     block = "\n\n".join(knowledge)
     return f"{_INSTRUCTION}\n\nKnowledge:\n{block}\n\nQuestion: {question}\nAnswer: {STEP_CUE}"
+
+
+def knowledge_texts(
+    entries: Sequence[Retrieved], conclusions: Sequence[Conclusion]
+) -> tuple[str, ...]:
+    """What of a lookup the student reads: each note, then what the graph adds as one text.
+
+    Args:
+        entries: found and related ones, best first; rules among them are left out.
+        conclusions: what the rules say about the question.
+    """
+    notes = [one.entry.text for one in entries if one.entry.kind is EntryKind.NOTE]
+    facts = [one.entry.text for one in entries if one.entry.kind is EntryKind.FACT]
+    graph = graph_text(facts, [one.text for one in conclusions])
+    return (*notes, graph) if graph else tuple(notes)
 
 
 def graph_text(facts: Sequence[str], conclusions: Sequence[str]) -> str:

@@ -41,8 +41,10 @@ class _Section(BaseModel):
 class StudentSettings(_Section):
     """The student model and its engine."""
 
-    backend: Literal["vllm", "scripted"] = Field(
-        "vllm", description="`vllm`, or `scripted`: fixed replies without a model, for tests."
+    backend: Literal["vllm", "transformers", "scripted"] = Field(
+        "vllm",
+        description="`vllm`; `transformers`: slower, for machines without vLLM; or `scripted`: "
+        "fixed replies without a model, for tests.",
     )
     model: str = Field(
         "", description="Hugging Face id or folder. Empty: SmolLM2-135M-Instruct from the cache."

@@ -69,7 +69,7 @@ class KnowledgeBase:
             found,
             # What comes of a rule is told; the rule itself stands in the proof.
             related=tuple(hit for hit in found.related if hit.entry.kind is not EntryKind.RULE),
-            conclusions=await self._conclude(query.question, rules),
+            conclusions=await self._conclude(query, rules),
         )
         used = [hit.entry.id for hit in (*found.found, *found.related)]
         used += [step.entry_id for one in found.conclusions for step in one.proof if step.entry_id]
@@ -77,16 +77,20 @@ class KnowledgeBase:
             await self.store.record_use(list(dict.fromkeys(used)))
         return found
 
-    async def _conclude(self, question: str, rules: Sequence[Entry]) -> tuple[Conclusion, ...]:
-        """What the rules say about the question, given all facts of the relations they use."""
+    async def _conclude(
+        self, query: KnowledgeQuery, rules: Sequence[Entry]
+    ) -> tuple[Conclusion, ...]:
+        """What the rules say about the question, given the facts of the relations they use."""
         if not rules:
             return ()
         facts = await self.store.facts(relations_of(rules), MOST_FACTS + 1)
         if len(facts) > MOST_FACTS:
             log.warning("rules_not_applied", reason=f"more than {MOST_FACTS} facts")
             return ()
+        if query.exclude_source:
+            facts = tuple(fact for fact in facts if fact.source != query.exclude_source)
         loop = asyncio.get_running_loop()
-        inference = await loop.run_in_executor(self._worker, _infer, question, rules, facts)
+        inference = await loop.run_in_executor(self._worker, _infer, query.question, rules, facts)
         if inference.limit or inference.skipped:
             log.warning(
                 "rules_not_applied", reason=inference.limit, skipped=list(inference.skipped)

@@ -65,12 +65,21 @@ class _Found:
     cause: DegradedCause | None = None
 
     @property
-    def texts(self) -> list[str]:
-        """What the student reads: each note, then what the graph adds as one text."""
-        facts = [one.entry.text for one in self.entries if one.entry.kind is EntryKind.FACT]
-        notes = [one.entry.text for one in self.entries if one.entry.kind is EntryKind.NOTE]
-        graph = prompts.graph_text(facts, [one.text for one in self.conclusions])
-        return [*notes, *([graph] if graph else [])]
+    def texts(self) -> tuple[str, ...]:
+        """What the student reads."""
+        return prompts.knowledge_texts(self.entries, self.conclusions)
+
+
+def knowledge_query(request: ReasonRequest) -> KnowledgeQuery:
+    """What is looked up for a request; training asks the same."""
+    return KnowledgeQuery(
+        question=request.question,
+        k=request.top_k,
+        task=request.task,
+        # Rules and facts come through the graph: in the ranks they would crowd out notes.
+        kinds=frozenset({EntryKind.NOTE}),
+        exclude_source=request.exclude_source,
+    )
 
 
 class Reasoner:
@@ -272,14 +281,7 @@ class _Answer:
             settings.knowledge_timeout_ms / 1000,
             settings.knowledge_budget_share * request.budget_s,
         )
-        query = KnowledgeQuery(
-            question=request.question,
-            k=request.top_k,
-            task=request.task,
-            # Rules and facts come through the graph: in the ranks they would crowd out notes.
-            kinds=frozenset({EntryKind.NOTE}),
-            exclude_source=request.exclude_source,
-        )
+        query = knowledge_query(request)
         try:
             with self._watch.stage("retrieve"):
                 async with asyncio.timeout(timeout_s):

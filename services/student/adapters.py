@@ -187,6 +187,15 @@ def read_adapter(path: Path, *, max_rank: int, base: BaseShape | None) -> tuple[
     return rank, ""
 
 
+def config_refusal(config: dict[str, object], *, max_rank: int) -> str:
+    """Why no adapter of this configuration could be served; "" if one could. Reads no files."""
+    try:
+        _check_config(config, max_rank=max_rank)
+    except _Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
 def _read_config(path: Path) -> dict[str, object]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

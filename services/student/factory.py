@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 
 import structlog
 
@@ -31,9 +32,19 @@ def open_student(settings: Settings) -> ManagedStudent:
     # quarter of the time.
     gc.disable()
     try:
-        from services.student.vllm_engine import VllmStudent  # noqa: PLC0415  # imports torch
+        start = _engine(settings.student.backend)
     finally:
         gc.enable()
         gc.freeze()
+    return start(settings.student, model=model, name=display_name(model))
 
-    return VllmStudent(settings.student, model=model, name=display_name(model))
+
+def _engine(backend: str) -> Callable[..., ManagedStudent]:
+    # Both import torch, and only one of the two needs vllm.
+    if backend == "transformers":
+        from services.student.offline.student import TransformersStudent  # noqa: PLC0415
+
+        return TransformersStudent
+    from services.student.vllm_engine import VllmStudent  # noqa: PLC0415
+
+    return VllmStudent

@@ -113,8 +113,9 @@ class StudentInfo:
 class Student(Protocol):
     """A model that continues prompts.
 
-    Implementations: `vllm_engine.VllmStudent`, `fake.ScriptedStudent`, and in `app` the
-    handle to a Serve deployment. All pass tests/contract/test_student.py.
+    Implementations: `vllm_engine.VllmStudent`, `offline.student.TransformersStudent`,
+    `fake.ScriptedStudent`, and in `app` the handle to a Serve deployment. All pass
+    tests/contract/student_suite.py.
     """
 
     def generate(

@@ -40,6 +40,7 @@ from services.common.settings import StudentSettings
 from services.student.adapters import AdapterCatalog, BaseShape, read_weight_shapes
 from services.student.admission import Admission, check_length, check_prompt
 from services.student.loaded_adapters import LoadedAdapter, LoadedAdapters
+from services.student.number_format import cpu_dtype
 from services.student.protocol import (
     AdapterInfo,
     Delta,
@@ -328,7 +329,7 @@ def _engine_args(settings: StudentSettings, model: str, model_limit: int | None)
     on_cpu = current_platform.is_cpu()
     dtype: str = settings.dtype
     if dtype == "auto" and on_cpu:
-        dtype = _cpu_dtype(Path("/proc/cpuinfo"))
+        dtype = cpu_dtype()
     length = settings.max_model_len
     return AsyncEngineArgs(
         model=model,
@@ -349,12 +350,6 @@ def _engine_args(settings: StudentSettings, model: str, model_limit: int | None)
         use_tqdm_on_load=False,
         disable_log_stats=True,
     )
-
-
-def _cpu_dtype(cpuinfo: Path) -> str:
-    """bfloat16 where the processor multiplies it in hardware; float32 is faster elsewhere."""
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
 def _stat_loggers() -> list[Any] | None:

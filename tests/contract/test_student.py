@@ -1,4 +1,4 @@
-"""The scripted student keeps the contract; tests/integration holds the vLLM one to it."""
+"""The scripted student keeps the contract; tests/integration holds the others to it."""
 
 from __future__ import annotations
 

@@ -57,9 +57,21 @@ MAY_IMPORT = {
     "kb_loader": {"services.common", "services.knowledge", "kb_loader"},
 }
 
+OFFLINE_STUDENT = {
+    f"services.student.offline.{name}" for name in ("batch", "cache", "student", "worker")
+}
 OWNERS = {
-    "torch": {"services.student.default_model", "services.student.cpu_lora_kernels"},
-    "transformers": {"services.student.default_model", "services.student.vllm_engine"},
+    "torch": {
+        "services.student.default_model",
+        "services.student.cpu_lora_kernels",
+        *OFFLINE_STUDENT,
+    },
+    "transformers": {
+        "services.student.default_model",
+        "services.student.vllm_engine",
+        *OFFLINE_STUDENT,
+    },
+    "peft": {"services.student.offline.lora_switch"},
     "vllm": {"services.student.vllm_engine", "services.student.cpu_lora_kernels"},
     "ray": {"services.app", "services.remote", "services.cluster"},
 }

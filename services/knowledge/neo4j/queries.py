@@ -106,7 +106,7 @@ _PASSES = (
 _TEXT_LEG = f"""
 CALL (release) {{
   WITH release WHERE $words <> ''
-  CALL db.index.fulltext.queryNodes('texts_' + release.space, $words, {{limit: $fetch}})
+  CALL db.index.fulltext.queryNodes('texts_' + release.space, $words, {{limit: $fetch_texts}})
   YIELD node, score
   WITH release, node, score ORDER BY score DESC, node.entry_id
   RETURN count(*) AS texts_seen, collect(CASE WHEN {_PASSES} THEN node END)[..$depth] AS said
@@ -116,7 +116,7 @@ CALL (release) {{
 _INDEXED_LEGS = f"""
 CALL (release) {{
   WITH release WHERE $use_vectors AND release.dimension = size($vector)
-  CALL db.index.vector.queryNodes('vectors_' + release.space, $fetch, $vector)
+  CALL db.index.vector.queryNodes('vectors_' + release.space, $fetch_vectors, $vector)
   YIELD node, score
   WITH release, node, score ORDER BY score DESC, node.entry_id
   RETURN count(*) AS vectors_seen, collect(CASE WHEN {_PASSES} THEN node END)[..$depth] AS near
@@ -176,7 +176,7 @@ RETURN release {_RELEASE} AS release, space.key AS space, space.rows AS rows,
 """
 
 SEARCH = _ACTIVE + _INDEXED_LEGS + _FUSION + _RELATED + _LOOKUP
-"""Both legs, filters, fusion and graph. Each leg takes `fetch` from its index, then filters.
+"""Both legs, filters, fusion and graph. Each leg takes its `fetch` from an index, then filters.
 
 The fusion is `ranking.fuse`, the graph's part `graph.related`; contract tests compare them.
 """

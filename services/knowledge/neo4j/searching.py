@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import neo4j
 
@@ -22,13 +23,32 @@ TERM_LIMIT = 64
 """Different words of a question that are looked up: its first."""
 
 OVER_FETCH = 2
-"""How many times its depth a leg takes from its index, before the filters: approximate indexes
-find more of the nearest when they are asked for more."""
+"""How many times its depth a leg takes at least from its index, before the filters: approximate
+indexes find more of the nearest when they are asked for more."""
 
 MOST_OVER_FETCH = 32
 """Filters that let less than about one in so many pass are applied before the comparison."""
 
+_MARGIN = 1.2
+"""Share taken of what would have filled one leg: the next with the same filters may need more."""
+
 _MOST_FILTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _OverFetch:
+    """How many times its depth each leg takes, for some filters.
+
+    The keywords of a question lead to its task sooner than its vector does, and a row more of
+    the vector index costs far more than one of the keyword index.
+    """
+
+    vectors: int = OVER_FETCH
+    texts: int = OVER_FETCH
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.vectors <= MOST_OVER_FETCH
 
 
 class Search:
@@ -44,7 +64,7 @@ class Search:
         self._weights = weights
         self._space = 0
         self._rows = 0
-        self._factors: dict[tuple[str, frozenset[EntryKind]], int] = {}
+        self._learnt: dict[tuple[str, frozenset[EntryKind]], _OverFetch] = {}
 
     async def search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
         """Finds entries; see `KnowledgeStore.search`."""
@@ -57,34 +77,36 @@ class Search:
     async def _search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
         asked = self._parameters(query, vector)
         filters = (query.task, query.kinds)
-        factor = self._factors.get(filters, OVER_FETCH)
+        factors = self._learnt.get(filters, _OverFetch())
         while True:
-            row = await self._attempt(query, asked, factor)
-            if row is None and factor <= MOST_OVER_FETCH:
+            row = await self._attempt(query, asked, factors)
+            if row is None and factors.is_bounded:
                 return Lookup(None)
             if row is None or row["space"] != self._space:
                 # Another release was activated: what was learnt of its filters may not hold.
-                self._factors.clear()
-                factor = OVER_FETCH if row is None else factor
+                self._learnt.clear()
+                factors = _OverFetch() if row is None else factors
             if row is None:
                 continue
             self._space, self._rows = row["space"], row["rows"]
-            wanted = self._wanted(row, asked, factor)
-            if wanted == factor or not query.kinds:
+            wanted = _wanted(row, asked, factors)
+            if wanted == factors or not query.kinds:
                 return _lookup(row, vector)
-            if len(self._factors) >= _MOST_FILTERS:
-                self._factors.clear()
+            if len(self._learnt) >= _MOST_FILTERS:
+                self._learnt.clear()
             # Kept, so that the next search with these filters takes one round trip.
-            self._factors[filters] = factor = wanted
+            self._learnt[filters] = factors = wanted
 
     async def _attempt(
-        self, query: KnowledgeQuery, asked: Properties, factor: int
+        self, query: KnowledgeQuery, asked: Properties, factors: _OverFetch
     ) -> neo4j.Record | None:
-        asked["fetch"] = factor * asked["depth"]
-        if factor <= MOST_OVER_FETCH:
+        asked["fetch_vectors"] = factors.vectors * asked["depth"]
+        asked["fetch_texts"] = min(factors.texts, MOST_OVER_FETCH) * asked["depth"]
+        if factors.is_bounded:
             return await self._one(queries.SEARCH, asked)
-        # Where keywords are all there is, each text that matches counts.
-        asked["fetch"] = MOST_OVER_FETCH * asked["depth"] if asked["use_vectors"] else self._rows
+        if not asked["use_vectors"]:
+            # Where keywords are all there is, each text that matches counts.
+            asked["fetch_texts"] = self._rows
         exact = queries.exact_search(self._space, query.kinds, by_task=bool(query.task))
         return await self._one(exact, asked)
 
@@ -113,19 +135,26 @@ class Search:
         rows = await self._connection.read(query, **asked)
         return rows[0] if rows else None
 
-    def _wanted(self, row: neo4j.Record, asked: Properties, factor: int) -> int:
-        """The over-fetch that fills the legs; `factor` if they are as full as they can be."""
-        if factor > MOST_OVER_FETCH or row["release"]["dimension"] != len(asked["vector"]):
-            return factor
-        depth: int = asked["depth"]
-        fewest = depth
-        if asked["use_vectors"] and row["vectors_seen"] < row["rows"]:
-            fewest = min(fewest, row["vectors_found"])
-        if row["texts_seen"] == asked["fetch"]:
-            fewest = min(fewest, row["texts_found"])
-        if fewest == depth:
-            return factor
-        return max(factor + 1, math.ceil(1.5 * factor * depth / max(fewest, 0.1)))
+
+def _wanted(row: neo4j.Record, asked: Properties, factors: _OverFetch) -> _OverFetch:
+    """What fills the legs; `factors` if they are as full as they can be."""
+    if row["release"]["dimension"] != len(asked["vector"]):
+        return factors
+    vectors, texts = factors.vectors, factors.texts
+    if row["texts_seen"] == asked["fetch_texts"]:
+        texts = _enough(texts, row["texts_found"], asked["depth"])
+    if not asked["use_vectors"]:
+        vectors = texts
+    elif row["vectors_seen"] < row["rows"]:
+        vectors = _enough(vectors, row["vectors_found"], asked["depth"])
+    return _OverFetch(vectors, texts)
+
+
+def _enough(factor: int, found: int, depth: int) -> int:
+    """The factor at which a leg is full, if passing rows are as frequent further on."""
+    if found == depth or factor > MOST_OVER_FETCH:
+        return factor
+    return max(factor + 1, math.ceil(_MARGIN * factor * depth / max(found, 0.1)))
 
 
 def _lookup(row: neo4j.Record, vector: Vector) -> Lookup:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.common import prompts
-from services.common.records import Note
+from services.common.records import Body, Conclusion, Entry, Fact, Note, Retrieved, Rule
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -60,6 +60,23 @@ def test_a_completion_of_ap_continues_the_answer_sentence() -> None:
 def test_a_graph_that_adds_nothing_is_no_text() -> None:
     assert prompts.graph_text([], []) == ""
     assert prompts.graph_text(["Ann parent Bob"], []) == "Facts:\n- Ann parent Bob"
+
+
+def test_knowledge_texts_are_the_notes_and_then_one_text_of_the_graph() -> None:
+    bodies: list[Body] = [
+        Fact("Ann", "parent", "Bob"),
+        Note(("Draw a tree.",), ()),
+        Rule("old(X) :- age(X, A), A > 80."),
+        Note((), ("A tree has roots.",)),
+    ]
+    found = [Retrieved(Entry("e", 1, "", "", body, "", "t"), 1.0, {}) for body in bodies]
+    assert prompts.knowledge_texts(found, [Conclusion("Ann is old", 1.0, ())]) == (
+        "Learning summary:\n- Draw a tree.",
+        "Supplementary knowledge:\n- A tree has roots.",
+        "Facts:\n- Ann parent Bob\nWhat follows:\n- Ann is old",
+    )
+    assert prompts.knowledge_texts(found[1:2], []) == ("Learning summary:\n- Draw a tree.",)
+    assert prompts.knowledge_texts([], []) == ()
 
 
 @pytest.mark.parametrize("name", ["dc", "ad", "ad_graph"])

@@ -137,7 +137,7 @@ def test_every_default_may_be_written_out(
         ("NESYCD_", "x", ("",), "Extra inputs are not permitted"),
         # A wrong value.
         ("NESYCD_LOG_LEVEL", "loud", ("log_level",), "Input should be 'debug', 'info'"),
-        ("NESYCD_STUDENT__BACKEND", "gpu", ("student", "backend"), "Input should be 'vllm' or"),
+        ("NESYCD_STUDENT__BACKEND", "gpu", ("student", "backend"), "Input should be 'vllm', "),
         ("NESYCD_STUDENT__THREADS", "many", ("student", "threads"), "should be a valid integer"),
         ("NESYCD_STUDENT__THREADS", "-1", ("student", "threads"), "greater than or equal to 0"),
         ("NESYCD_GATEWAY__PORT", "65536", ("gateway", "port"), "less than or equal to 65535"),

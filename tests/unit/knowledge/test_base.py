@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,14 @@ async def test_closes_twice(store: EmbeddedStore) -> None:
     await base.close()
     with pytest.raises(KnowledgeUnavailableError, match="closed"):
         await base.lookup(KnowledgeQuery("apples"))
+
+
+async def test_nothing_is_concluded_from_facts_of_the_excluded_source(store: EmbeddedStore) -> None:
+    own = Entry("f2", 1, "", "", Fact("Bob", "parent", "Carl"), "q7", "curated")
+    await load(store, "own", [FAMILY[0], own, FAMILY[4]])
+    await store.activate("own", AUTHOR)
+    base = KnowledgeBase(HashEmbedder(), store, max_related=8)
+    everything = await base.lookup(QUESTION)
+    without = await base.lookup(replace(QUESTION, exclude_source="q7"))
+    assert [one.text for one in everything.conclusions] == ["Ann grandparent Carl"]
+    assert without.conclusions == ()

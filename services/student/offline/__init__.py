@@ -1,0 +1,1 @@
+"""The student on transformers: for machines that have torch but no vLLM."""
