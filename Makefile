@@ -76,9 +76,9 @@ UV := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platfo
 TORCH_CPU_SOURCE := $(if $(PIP_FIND_LINKS),$(addprefix --find-links=,$(PIP_FIND_LINKS)),\
   --index-strategy unsafe-best-match --extra-index-url $(TORCH_CPU_INDEX))
 lock: $(READY) ## Pin all packages anew (Linux, x86-64).
-	$(UV) $(TORCH_CPU_SOURCE) --extra cpu --extra train --extra dev -o requirements/cpu.lock \
+	$(UV) $(TORCH_CPU_SOURCE) --extra cpu --extra train --extra eval --extra dev -o requirements/cpu.lock \
 	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec
-	$(UV) --extra gpu --extra train -o requirements/gpu.lock
+	$(UV) --extra gpu --extra train --extra eval -o requirements/gpu.lock
 
 clean: ## Remove the virtual environment and caches of the tools.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
