@@ -1,0 +1,119 @@
+"""The same work on many independent rows: here, or spread over a Ray cluster.
+
+Teaching, mining, distilling and evaluating are this. Rows are written as they come, so a killed
+run goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from services.common.errors import NesycdError
+from training.progress import Advance
+from training.row_file import Row, RowFile
+
+Item = TypeVar("Item", bound=Row)
+Result = TypeVar("Result", bound=Row)
+_ItemIn_contra = TypeVar("_ItemIn_contra", bound=Row, contravariant=True)
+_ResultOut_co = TypeVar("_ResultOut_co", bound=Row, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """Where rows are spread over processes.
+
+    Attributes:
+        address: "local" for a Ray of its own on this machine, "auto" for the one that runs
+            here, or HOST:PORT.
+        workers: processes, each of which opens a worker; 0: one per GPU, or one per machine
+            where there are none.
+    """
+
+    address: str
+    workers: int = 0
+
+
+class Worker(Protocol[_ItemIn_contra, _ResultOut_co]):
+    """What is done with a row. Can be pickled as long as it is not open.
+
+    A failure that belongs to the row is a row with an `error`, which the next run tries again;
+    what is raised ends the whole work, with all rows kept that were made until then.
+    """
+
+    async def open(self) -> None:
+        """Loads models, opens connections; called once, in the process that does the work."""
+        ...
+
+    async def __call__(self, item: _ItemIn_contra, /) -> _ResultOut_co:
+        """Makes the row of one item. Called for many items at a time."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of what `open` took; also after a failure, and safe to call twice."""
+        ...
+
+
+def work_through(
+    items: Sequence[Item],
+    worker: Worker[Item, Result],
+    rows: RowFile[Result],
+    *,
+    in_flight: int,
+    advance: Advance,
+    ray_address: RayCluster | None = None,
+) -> None:
+    """Makes and writes the rows of all items, in the order they are finished.
+
+    Args:
+        items: those whose rows are wanted and not present.
+        worker: what is done with each.
+        rows: an open file.
+        in_flight: most items at a time, per process.
+        advance: called for each row written.
+        ray_address: the cluster that rows are spread over; None for this process.
+
+    Raises:
+        NesycdError: what the worker raised first.
+    """
+    if not items:
+        return
+    if ray_address is not None:
+        from training.ray_inference import spread  # noqa: PLC0415 - imports ray
+
+        spread(items, worker, rows, in_flight=in_flight, advance=advance, cluster=ray_address)
+        return
+    asyncio.run(_here(items, worker, rows, in_flight, advance))
+
+
+async def _here(
+    items: Sequence[Item],
+    worker: Worker[Item, Result],
+    rows: RowFile[Result],
+    in_flight: int,
+    advance: Advance,
+) -> None:
+    waiting = iter(items)
+
+    async def take() -> None:
+        for item in waiting:
+            rows.append(await worker(item))
+            advance(1)
+
+    try:
+        await worker.open()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(in_flight, len(items))):
+                group.create_task(take())
+    except* NesycdError as failures:
+        raise _first(failures) from None
+    finally:
+        await worker.close()
+
+
+def _first(failures: BaseExceptionGroup[NesycdError]) -> NesycdError:
+    for error in failures.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("an exception group is never empty")
