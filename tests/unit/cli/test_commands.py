@@ -15,10 +15,10 @@ from services.cli.main import app
 
 def _commands(command: Any, path: str = "nesycd") -> Iterator[tuple[str, Any]]:
     """Every command that runs something, with its full name."""
-    inner = getattr(command, "commands", None)
-    if inner is None:
+    inner = getattr(command, "commands", {})
+    if not inner:
         yield path, command
-    for name, one in (inner or {}).items():
+    for name, one in inner.items():
         yield from _commands(one, f"{path} {name}")
 
 
@@ -41,12 +41,15 @@ def closed_address() -> str:
 
 
 def test_every_command_is_known() -> None:
-    assert {name for name in COMMANDS if not name.startswith("nesycd kb ")} == {
+    # Those of the other packages are listed by their own tests.
+    others = ("nesycd kb ", "nesycd train ")
+    assert {name for name in COMMANDS if not name.startswith(others)} == {
         "nesycd setup",
         "nesycd serve",
         "nesycd gateway",
         "nesycd ask",
         "nesycd health",
+        "nesycd eval",
         "nesycd adapters list",
         "nesycd adapters load",
         "nesycd adapters unload",

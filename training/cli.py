@@ -1,0 +1,142 @@
+"""`nesycd train`: from a teacher to adapters and knowledge. Thin: parse, call, print."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.stages import STAGES
+
+app = typer.Typer(
+    help="Make adapters and knowledge dumps from a teacher, and evaluate them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_File = Annotated[Path, typer.Argument(help="The run's configuration, TOML.", metavar="CONFIG")]
+_Out = Annotated[
+    Path | None,
+    typer.Option(help="Run folder; several runs may share one.", show_default="runs/NAME"),
+]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan and what it would cost; no more.")
+]
+_Ray = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS", help="Spread rows over this Ray cluster; `local` starts one here."
+    ),
+]
+_RayWorkers = Annotated[
+    int,
+    typer.Option(min=0, help="Processes on it. 0: one per GPU, or per machine without GPUs."),
+]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def _bring_to_its_end(
+    config: Path,
+    last: str,
+    *,
+    out: Path | None,
+    dry_run: bool,
+    ray: str,
+    ray_workers: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    from training import commands
+    from training.inference import RayCluster
+
+    if dry_run:
+        return commands.show_plan(config, out=out, last=last, as_json=as_json)
+    cluster = RayCluster(ray, ray_workers) if ray else None
+    return commands.run(config, out=out, last=last, cluster=cluster, quiet=quiet, as_json=as_json)
+
+
+@app.command(epilog="Example: nesycd train run bbh-smollm2.toml --out runs/bbh")
+def run(
+    config: _File,
+    *,
+    out: _Out = None,
+    dry_run: _DryRun = False,
+    ray: _Ray = "",
+    ray_workers: _RayWorkers = 0,
+    quiet: _Quiet = False,
+    as_json: _Json = False,
+) -> None:
+    """Run all stages. Finished ones are left alone; what was killed goes on where it was."""
+    raise typer.Exit(
+        _bring_to_its_end(
+            config,
+            "",
+            out=out,
+            dry_run=dry_run,
+            ray=ray,
+            ray_workers=ray_workers,
+            quiet=quiet,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command(epilog="Example: nesycd train status bbh-smollm2.toml --out runs/bbh")
+def status(config: _File, *, out: _Out = None, as_json: _Json = False) -> None:
+    """Show where every stage stands, and what it has made so far."""
+    from training import commands
+
+    raise typer.Exit(commands.status(config, out=out, as_json=as_json))
+
+
+@app.command(epilog="Example: nesycd train check bbh-smollm2.toml")
+def check(config: _File, *, out: _Out = None, as_json: _Json = False) -> None:
+    """Check a configuration, its files, models, teachers and keys; `run` does this first."""
+    from training import commands
+
+    raise typer.Exit(commands.check(config, out=out, as_json=as_json))
+
+
+@app.command(epilog="Example: nesycd train systems")
+def systems(*, as_json: _Json = False) -> None:
+    """List the systems that `evaluate.systems` of a configuration may name."""
+    from training.evaluation.command import show_systems
+
+    show_systems(as_json=as_json)
+
+
+def _add(stage: str, summary: str) -> None:
+    @app.command(
+        stage,
+        help=f"{summary} Runs this stage, and first those it needs.",
+        epilog=f"Example: nesycd train {stage} bbh-smollm2.toml",
+    )
+    def run_stage(
+        config: _File,
+        *,
+        out: _Out = None,
+        dry_run: _DryRun = False,
+        ray: _Ray = "",
+        ray_workers: _RayWorkers = 0,
+        quiet: _Quiet = False,
+        as_json: _Json = False,
+    ) -> None:
+        raise typer.Exit(
+            _bring_to_its_end(
+                config,
+                stage,
+                out=out,
+                dry_run=dry_run,
+                ray=ray,
+                ray_workers=ray_workers,
+                quiet=quiet,
+                as_json=as_json,
+            )
+        )
+
+
+for _entry in STAGES:
+    _add(_entry.name, _entry.summary)
