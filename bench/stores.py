@@ -10,8 +10,9 @@ each leg alone and for fusions. Visibility: from the call that activates a relea
 that begins an edit (update, review, derived release, activation), until another reader's
 search sees it.
 
-The Neo4j server is that of NEO4J_URI, or a distribution named by NESYCD_TEST_NEO4J or
-NEO4J_HOME (docs/development.md); without one only the embedded store is measured.
+The Neo4j server is that of NEO4J_URI, with whatever settings it has, or a distribution named by
+NESYCD_TEST_NEO4J or NEO4J_HOME (docs/development.md); without one only the embedded store is
+measured.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ from services.knowledge.protocol import (
 from tests.neo4j_server import Server, running_server
 
 AUTHOR = Authorship("bench")
+ONE_SEGMENT = "internal.dbms.index.vector.population_ram_buffer_size=1024\n"
+"""Has a server of our own build a vector index in one piece instead of one per 3,300 vectors, all
+of which every search walks through. MiB; undocumented (docs/adr/0004-neo4j-spaces.md)."""
 WEIGHTS = {"lexical": (1.0, 0.0), "vector": (0.0, 1.0), "equal": (0.5, 0.5), "default": (0.3, 0.7)}
 """Fusions compared: weights of the keyword and of the vector leg."""
 
@@ -77,7 +81,7 @@ async def opened(settings: Settings) -> AsyncIterator[KnowledgeStore]:
 def neo4j_server(folder: Path) -> Iterator[Server | None]:
     """A server of our own or the environment's; None where there is none."""
     try:
-        with running_server(folder, heap="4g", page_cache="2g") as server:
+        with running_server(folder, heap="4g", page_cache="2g", more=ONE_SEGMENT) as server:
             yield server
     except pytest.skip.Exception as reason:  # as a test would be skipped
         print(f"only the embedded store: {reason}")

@@ -37,6 +37,7 @@ from services.common.settings import Settings
 from services.student.default_model import display_name, prepare_student
 from training.config import FitConfig
 from training.fitting.batches import MicroBatches
+from training.fitting.fit import share_the_processor
 from training.fitting.loss import Batch, Collate, token_losses
 from training.fitting.losses import Loss
 from training.fitting.model import build_model, learning_rate, number_format, read_base
@@ -205,6 +206,10 @@ def main() -> None:
     parser.add_argument("--micro-batch-size", type=int, default=4, help="rows per pass")
     parser.add_argument("--name", default="training", help="of the result file")
     arguments = parser.parse_args()
+    if "OMP_WAIT_POLICY" not in os.environ:  # as a fit does, but torch is imported here already
+        share_the_processor()
+        command = [sys.executable, "-m", "bench.training", *sys.argv[1:]]
+        os.execv(sys.executable, command)  # noqa: S606 - this very command
     manifest = record.manifest(vars(arguments), ["torch", "transformers", "peft", "accelerate"])
     result: dict[str, Any] = {"manifest": manifest} | compare(arguments)
     print(f"written to {record.write(arguments.name, result)}")

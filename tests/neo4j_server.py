@@ -168,8 +168,13 @@ def distribution() -> Path | None:
     return None
 
 
-def prepared(folder: Path, *, heap: str = "512m", page_cache: str = "256m") -> OwnServer:
-    """A server in `folder`, ready to be started. Skips where there is no distribution."""
+def prepared(
+    folder: Path, *, heap: str = "512m", page_cache: str = "256m", more: str = ""
+) -> OwnServer:
+    """A server in `folder`, ready to be started; `more` are lines for its neo4j.conf.
+
+    Skips where there is no distribution.
+    """
     source = distribution()
     if source is None:
         missing(
@@ -182,7 +187,7 @@ def prepared(folder: Path, *, heap: str = "512m", page_cache: str = "256m") -> O
     (folder / "conf").mkdir(parents=True)
     (folder / "lib").symlink_to(source / "lib")
     (folder / "conf" / "neo4j.conf").write_text(
-        _CONF.format(port=port, heap=heap, page_cache=page_cache)
+        _CONF.format(port=port, heap=heap, page_cache=page_cache) + more
     )
     environment = os.environ | {"NEO4J_HOME": str(folder), "NEO4J_CONF": str(folder / "conf")}
 
@@ -204,9 +209,9 @@ def prepared(folder: Path, *, heap: str = "512m", page_cache: str = "256m") -> O
 
 
 @contextmanager
-def own_server(folder: Path, **memory: str) -> Iterator[OwnServer]:
+def own_server(folder: Path, **conf: str) -> Iterator[OwnServer]:
     """A running server in `folder`, whatever the environment names: one that may be killed."""
-    server = prepared(folder, **memory)
+    server = prepared(folder, **conf)
     try:
         server.start()
         yield server
@@ -215,11 +220,11 @@ def own_server(folder: Path, **memory: str) -> Iterator[OwnServer]:
 
 
 @contextmanager
-def running_server(folder: Path, **memory: str) -> Iterator[Server]:
+def running_server(folder: Path, **conf: str) -> Iterator[Server]:
     """The server that the environment names, or one of its own in `folder`."""
     if uri := os.environ.get("NEO4J_URI"):
         user = os.environ.get("NEO4J_USER", "neo4j")
         yield Server(uri, user, os.environ.get("NEO4J_PASSWORD", ""))
         return
-    with own_server(folder, **memory) as server:
+    with own_server(folder, **conf) as server:
         yield server

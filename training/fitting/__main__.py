@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from services.common.errors import ConfigurationError, NesycdError
+from training.fitting.fit import share_the_processor
 from training.fitting.folder import FitFolder
-from training.fitting.process import fit_here
 from training.fitting.spec import FitOrder
 from training.progress import Progress
 from training.row_file import parse_row
@@ -34,6 +34,9 @@ def main() -> int:
         if is_main:
             folder.claim(order)
         if folder.result() is None:
+            share_the_processor()
+            from training.fitting.process import fit_here  # noqa: PLC0415 - imports torch
+
             fit_here(order, Progress(quiet=not is_main))
     except NesycdError as error:
         # Whichever process fails first: the launcher ends the others.

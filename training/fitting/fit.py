@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from training.fitting.folder import FitFolder
@@ -9,6 +10,15 @@ from training.fitting.launch import launch
 from training.fitting.lora import check_servable
 from training.fitting.spec import FitOrder, FitResult, FitSpec
 from training.progress import Progress
+
+
+def share_the_processor() -> None:
+    """Makes torch's threads sleep while they wait for each other; before torch is imported.
+
+    Left to themselves they spin, and take the processor from the one they wait for as soon as
+    anything else runs: three to five times fewer tokens per second on two busy cores.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def fit_adapter(examples: Path, spec: FitSpec, out: Path, progress: Progress) -> FitResult:
@@ -37,6 +47,7 @@ def fit_adapter(examples: Path, spec: FitSpec, out: Path, progress: Progress) ->
         return done
     if spec.fit.processes > 1:
         return launch(order)
+    share_the_processor()
     from training.fitting.process import fit_here  # noqa: PLC0415 - seconds of imports
 
     return fit_here(order, progress)

@@ -147,7 +147,7 @@ def test_status_says_rows_counts_and_folder(trial: Path, monkeypatch: pytest.Mon
     _train("data", trial, "--out", out, "--quiet")
     status = {one["stage"]: one for one in _printed("status", trial, "--out", out)}
     data = status["data"]
-    assert sum(data["rows"].values()) == 28
+    assert sum(data["rows"].values()) == 12
     assert data["counts"]["test"] == 4
     assert Path(data["folder"]).is_dir()
     assert status["teach"]["folder"] is not None
@@ -172,8 +172,8 @@ def test_the_plan_estimates_every_stage_and_makes_nothing(
     out = trial.parent / "run"
     planned = {one["stage"]: one for one in _printed("run", trial, "--out", out, "--dry-run")}
     assert list(planned) == [entry.name for entry in STAGES]
-    assert planned["teach"]["rows"] == 21
-    assert planned["mine"]["rows"] == 21
+    assert planned["teach"]["rows"] == 7
+    assert planned["mine"]["rows"] == 7
     assert planned["evaluate"]["rows"] == 4 * 5
     assert planned["fit-sp"]["seconds"] > 0
     distil = planned["distil-knowledge"]
