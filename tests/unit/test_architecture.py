@@ -7,6 +7,7 @@ command line and the gateway start without them.
 from __future__ import annotations
 
 import ast
+import os
 import resource
 import subprocess
 import sys
@@ -280,13 +281,19 @@ for module in {modules}:
     assert done.stdout.splitlines() == modules
 
 
-def test_help_costs_less_than_half_a_second_of_processor_time() -> None:
+@pytest.mark.parametrize("command", [("--help",), ("train", "--help"), ("eval", "--help")])
+def test_help_costs_less_than_half_a_second_of_processor_time(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    # With compiled modules, as on any machine after the first call.
+    compiled = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
     spent_s = []
-    for _ in range(3):
+    for _ in range(4):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [sys.executable, "-m", "services.cli.main", "--help"],
+            [sys.executable, "-m", "services.cli.main", *command],
             cwd=ROOT,
+            env=compiled,
             stdout=subprocess.DEVNULL,
             check=True,
         )
