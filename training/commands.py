@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,8 +41,10 @@ def run(
 
     Raises: NesycdError of what is wrong, or of the stage that failed.
     """
-    wanted = _open(path, out, cluster=cluster, quiet=quiet)
+    progress = Progress(quiet=quiet)
+    wanted = _open(path, out, cluster=cluster, progress=progress)
     check_all(wanted, with_ray=cluster is not None)
+    handler = signal.signal(signal.SIGINT, progress.interrupt)
     try:
         done = wanted.run(last)
     except KeyboardInterrupt:
@@ -50,6 +53,8 @@ def run(
             f"goes on\n"
         )
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, handler)
     if as_json:
         _print_json([_standing_fields(one) for one in done.values()])
     else:
@@ -120,14 +125,14 @@ def _open(
     out: Path | None,
     *,
     cluster: RayCluster | None = None,
-    quiet: bool = False,
+    progress: Progress | None = None,
 ) -> Run:
     config = load_config(path)
     return Run(
         config,
         out or _default_folder(config),
         stages=load_stages(),
-        progress=Progress(quiet=quiet),
+        progress=progress or Progress(),
         ray_address=cluster,
     )
 

@@ -33,6 +33,12 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet)
+        self._interrupted = False
+
+    def interrupt(self, *_: object) -> None:
+        """Handles SIGINT. What a library swallows, in an import say, the next row raises again."""
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     @contextmanager
     def bar(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
@@ -51,6 +57,8 @@ class Progress:
 
             def advance(count: int = 1, /) -> None:
                 nonlocal done, said_at
+                if self._interrupted:
+                    raise KeyboardInterrupt
                 done += count
                 bars.advance(task, count)
                 if not self._console.is_terminal and time.monotonic() - said_at > _SILENCE_S:

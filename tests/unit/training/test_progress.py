@@ -40,3 +40,11 @@ def test_without_a_terminal_it_is_silent_in_between(capsys: pytest.CaptureFixtur
         for _ in range(10):
             advance()
     assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_that_was_swallowed_is_raised_again_by_the_next_row() -> None:
+    progress = Progress(quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        progress.interrupt()
+    with progress.bar("rows", 2) as advance, pytest.raises(KeyboardInterrupt):
+        advance()
