@@ -69,6 +69,8 @@ bench: $(READY) ## All benchmarks; results go to bench/results/.
 	$(BIN)/python -m bench.load
 	$(BIN)/python -m bench.serving
 	$(BIN)/python -m bench.start
+	$(BIN)/python -m bench.training
+	$(BIN)/python -m bench.evaluation
 
 UV := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
   --no-header --quiet --no-emit-index-url --no-emit-find-links
