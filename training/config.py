@@ -87,6 +87,11 @@ class EndpointTeacher(_Section):
         None, gt=0, description="Spend no more over the whole run folder. Unset: no cap."
     )
 
+    def usd(self, read: int, written: int) -> float:
+        """What so many tokens cost."""
+        cost = read * self.usd_per_million_in + written * self.usd_per_million_out
+        return cost / 1_000_000
+
 
 class LocalTeacher(_Section):
     """A model on this machine, run as the student is."""

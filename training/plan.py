@@ -153,12 +153,12 @@ def _distil(config: Config, questions: Questions) -> Estimate:
     written = rows * min(_LESSON_TOKENS, config.distil.max_new_tokens)
     teacher, usd = config.distil.teacher, 0.0
     if isinstance(teacher, EndpointTeacher):
-        usd = read * teacher.usd_per_million_in + written * teacher.usd_per_million_out
+        usd = teacher.usd(read, written)
     return Estimate(
         rows=rows,
         prompt_tokens=read,
         completion_tokens=written,
-        usd=usd / 1_000_000,
+        usd=usd,
         note=f"if S_P gets {_ERROR_SHARE:.0%} wrong; asking again comes on top",
     )
 

@@ -24,7 +24,6 @@ _PASSES = 2
 
 _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_LESSON = 250
-_MILLION = 1e6
 
 
 class DistilKnowledge:
@@ -65,13 +64,12 @@ class DistilKnowledge:
         written = len(left) * min(_TOKENS_PER_LESSON, config.max_new_tokens)
         usd = 0.0
         if isinstance(config.teacher, EndpointTeacher):
-            prices = config.teacher
-            usd = read * prices.usd_per_million_in + written * prices.usd_per_million_out
+            usd = config.teacher.usd(read, written)
         return Estimate(
             rows=len(left),
             prompt_tokens=read,
             completion_tokens=written,
-            usd=usd / _MILLION,
+            usd=usd,
             note=f"one reply of {_TOKENS_PER_LESSON} tokens each; up to {config.attempts} replies",
         )
 

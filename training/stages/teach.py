@@ -74,9 +74,7 @@ class Teach:
             seconds = written / _LOCAL_TOKENS_PER_S
         elif isinstance(teacher, EndpointTeacher):
             seconds = written / _ENDPOINT_TOKENS_PER_S / teacher.in_flight
-            usd = (
-                read * teacher.usd_per_million_in + written * teacher.usd_per_million_out
-            ) / 1_000_000
+            usd = teacher.usd(read, written)
         return Estimate(
             rows=len(left),
             prompt_tokens=read,
@@ -150,8 +148,7 @@ def _counts(config: Config, rationales: list[Rationale]) -> dict[str, Value]:
     }
     teacher = config.teach.teacher
     if isinstance(teacher, EndpointTeacher):
-        usd = read * teacher.usd_per_million_in + written * teacher.usd_per_million_out
-        counts["usd"] = round(usd / 1_000_000, 6)
+        counts["usd"] = round(teacher.usd(read, written), 6)
     return counts
 
 

@@ -36,7 +36,6 @@ _EVERY_REQUEST_S: Final = frozenset({"model", "max_tokens", "temperature"})
 """Parameters that are the same in every request, so that refusing one is refusing all."""
 
 _TOKENS_PER_MESSAGE = 16
-_MILLION = 1_000_000
 
 
 class ChatEndpoint:
@@ -78,7 +77,7 @@ class ChatEndpoint:
             ConfigurationError: the endpoint cannot be reached, refuses the key, the model or a
                 parameter, has no quota left, fails all the time, or the budget is reached.
         """
-        most_usd = self._usd(_most_prompt_tokens(prompt), prompt.max_new_tokens)
+        most_usd = self._spec.usd(_most_prompt_tokens(prompt), prompt.max_new_tokens)
         async with self._places, self._ledger.reserved(most_usd):
             completion = await self._completion(prompt)
             self._pay(prompt, completion, most_usd)
@@ -159,14 +158,10 @@ class ChatEndpoint:
                 question=prompt.question,
                 prompt_tokens=read,
                 completion_tokens=written,
-                usd=self._usd(read, written) if usage else most_usd,
+                usd=self._spec.usd(read, written) if usage else most_usd,
                 is_upper_bound=usage is None,
             )
         )
-
-    def _usd(self, read: int, written: int) -> float:
-        spec = self._spec
-        return (read * spec.usd_per_million_in + written * spec.usd_per_million_out) / _MILLION
 
 
 def _as_sent(message: Message) -> ChatCompletionMessageParam:
