@@ -70,8 +70,11 @@ def key_of(
     files: Mapping[str, str],
     inputs: Mapping[str, str],
 ) -> str:
-    """The key of a stage's result; where files lie does not matter, what they hold does."""
-    return checksum_of([stage, settings, sorted(files.values()), inputs, prompts.VERSION])
+    """The key of a stage's result; where files lie does not matter, but what each holds.
+
+    `files` come in the order of `Stage.files`, which says what each is for.
+    """
+    return checksum_of([stage, settings, list(files.values()), inputs, prompts.VERSION])
 
 
 def file_checksum(path: Path) -> str:

@@ -74,7 +74,7 @@ class Stage(Protocol):
         ...
 
     def files(self, config: Config) -> tuple[Path, ...]:
-        """Outside files that it reads."""
+        """Outside files that it reads, each in a place of its own: the order is part of the key."""
         ...
 
     def estimate(self, job: Job) -> Estimate:

@@ -24,6 +24,11 @@ def _key(**changes: object) -> str:
     return key_of(**(values | changes))  # type: ignore[arg-type]
 
 
+def test_the_key_depends_on_which_file_is_which() -> None:
+    first, second = {"/train": "1", "/test": "2"}, {"/train": "2", "/test": "1"}
+    assert _key(files=first) != _key(files=second)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
