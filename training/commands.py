@@ -133,7 +133,7 @@ def _open(
         out or _default_folder(config),
         stages=load_stages(),
         progress=progress or Progress(),
-        ray_address=cluster,
+        cluster=cluster,
     )
 
 

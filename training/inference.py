@@ -63,7 +63,7 @@ def work_through(
     *,
     in_flight: int,
     advance: Advance,
-    ray_address: RayCluster | None = None,
+    cluster: RayCluster | None = None,
 ) -> None:
     """Makes and writes the rows of all items, in the order they are finished.
 
@@ -73,17 +73,17 @@ def work_through(
         rows: an open file.
         in_flight: most items at a time, per process.
         advance: called for each row written.
-        ray_address: the cluster that rows are spread over; None for this process.
+        cluster: the cluster that rows are spread over; None for this process.
 
     Raises:
         NesycdError: what the worker raised first.
     """
     if not items:
         return
-    if ray_address is not None:
+    if cluster is not None:
         from training.ray_inference import spread  # noqa: PLC0415 - imports ray
 
-        spread(items, worker, rows, in_flight=in_flight, advance=advance, cluster=ray_address)
+        spread(items, worker, rows, in_flight=in_flight, advance=advance, cluster=cluster)
         return
     asyncio.run(_here(items, worker, rows, in_flight, advance))
 

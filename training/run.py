@@ -61,7 +61,7 @@ class Run:
         folder: of the run; made if it is not there.
         stages: in an order in which each comes after those it needs.
         progress: shows what goes on.
-        ray_address: the Ray cluster that rows are spread over; None for this process.
+        cluster: the Ray cluster that rows are spread over; None for this process.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Run:
         *,
         stages: Sequence[Stage],
         progress: Progress,
-        ray_address: RayCluster | None = None,
+        cluster: RayCluster | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
         self.stages = {stage.name: stage for stage in stages}
         self._progress = progress
-        self._ray_address = ray_address
+        self._cluster = cluster
         self._checksums: dict[Path, str] = {}
 
     def standings(self) -> Iterator[Standing]:
@@ -167,7 +167,7 @@ class Run:
             folder=standing.folder,
             inputs={name: _folder(done[name]) for name in standing.stage.needs},
             progress=self._progress,
-            ray_address=self._ray_address,
+            cluster=self._cluster,
         )
 
     def _finish(self, standing: Standing, done: dict[str, Standing]) -> Standing:

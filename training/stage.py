@@ -43,14 +43,14 @@ class Job:
         folder: the stage's own. What starts with a point is scratch, and no output.
         inputs: folders of the finished stages it needs, by name.
         progress: says how far it is.
-        ray_address: the Ray cluster that rows are spread over; None for this process.
+        cluster: the Ray cluster that rows are spread over; None for this process.
     """
 
     config: Config
     folder: Path
     inputs: Mapping[str, Path]
     progress: Progress
-    ray_address: RayCluster | None = None
+    cluster: RayCluster | None = None
 
 
 class Stage(Protocol):

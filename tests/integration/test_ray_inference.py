@@ -65,7 +65,7 @@ def _work(
             rows,
             in_flight=8,
             advance=advance,
-            ray_address=cluster,
+            cluster=cluster,
         )
     return {row.key: row for row in read_rows(path, Square)}
 

@@ -110,7 +110,7 @@ def ask(
     *,
     in_flight: int,
     progress: Progress,
-    ray_address: RayCluster | None = None,
+    cluster: RayCluster | None = None,
 ) -> dict[str, list[Answered]]:
     """Has every system answer every question.
 
@@ -121,7 +121,7 @@ def ask(
         path: file of attempts; those that it holds are not made again.
         in_flight: most questions at a time, per process.
         progress: shows how far it is.
-        ray_address: of a Ray cluster that questions are spread over; None for this process.
+        cluster: of a Ray cluster that questions are spread over; None for this process.
 
     Returns: by system, in the order of the questions.
 
@@ -162,7 +162,7 @@ def ask(
                     rows,
                     in_flight=in_flight,
                     advance=advance,
-                    ray_address=ray_address,
+                    cluster=cluster,
                 )
     found = {row.key: row for row in read_rows(path, Attempt) if row.key in asked}
     _refuse_failed(found, path)

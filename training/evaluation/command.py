@@ -93,7 +93,7 @@ def evaluate(asking: Asking, *, as_json: bool) -> None:
         asking.out / ATTEMPTS,
         in_flight=asking.in_flight,
         progress=Progress(),
-        ray_address=RayCluster(asking.ray, asking.ray_workers or 0) if asking.ray else None,
+        cluster=RayCluster(asking.ray, asking.ray_workers or 0) if asking.ray else None,
     )
     student = settings.student
     results = Results(

@@ -81,7 +81,7 @@ def _tried(job: Job, questions: list[Question]) -> list[Tried]:
         job.folder / ATTEMPTS,
         in_flight=job.config.in_flight,
         progress=job.progress,
-        ray_address=job.ray_address,
+        cluster=job.cluster,
     )
     return [
         Tried(one.question, one.attempt, other.attempt)

@@ -103,7 +103,7 @@ class DistilKnowledge:
                         rows,
                         in_flight=requests_in_flight(config.teacher),
                         advance=advance,
-                        ray_address=job.ray_address,
+                        cluster=job.cluster,
                     )
         lessons = list(read_rows(job.folder / LESSONS, Lesson))
         failed = [lesson for lesson in lessons if lesson.error]

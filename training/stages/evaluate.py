@@ -69,7 +69,7 @@ class Evaluate:
             job.folder / ATTEMPTS,
             in_flight=config.in_flight,
             progress=job.progress,
-            ray_address=job.ray_address,
+            cluster=job.cluster,
         )
         results = Results(
             student=f"{display_name(config.student.model) or DEFAULT_NAME} "

@@ -98,7 +98,7 @@ class Mine:
                         rows,
                         in_flight=job.config.in_flight,
                         advance=advance,
-                        ray_address=job.ray_address,
+                        cluster=job.cluster,
                     )
         attempts = _in_order(path, questions)
         errors = [attempt for attempt in attempts if not attempt.correct]

@@ -107,7 +107,7 @@ class Teach:
                         rows,
                         in_flight=requests_in_flight(teacher),
                         advance=advance,
-                        ray_address=job.ray_address,
+                        cluster=job.cluster,
                     )
         rationales = list(read_rows(job.folder / RATIONALES, Rationale))
         failed = [row for row in rationales if row.error]

@@ -76,7 +76,7 @@ class Squares:
                     rows,
                     in_flight=4,
                     advance=advance,
-                    ray_address=job.ray_address,
+                    cluster=job.cluster,
                 )
         return {"rows": COUNT}
 
