@@ -7,12 +7,12 @@ run goes on where it ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from services.common.errors import NesycdError
-from training.progress import Advance
+from training.progress import Advance, Progress
 from training.row_file import Row, RowFile
 
 Item = TypeVar("Item", bound=Row)
@@ -54,6 +54,42 @@ class Worker(Protocol[_ItemIn_contra, _ResultOut_co]):
     async def close(self) -> None:
         """Lets go of what `open` took; also after a failure, and safe to call twice."""
         ...
+
+
+def finish_rows(
+    wanted: Sequence[Item],
+    rows: RowFile[Result],
+    make_worker: Callable[[], Worker[Item, Result]],
+    *,
+    what: str,
+    in_flight: int,
+    progress: Progress,
+    cluster: RayCluster | None = None,
+    passes: int = 1,
+) -> None:
+    """Makes those rows that are wanted and not present, under a bar; does nothing if there are all.
+
+    Args:
+        wanted: each has the key of the row it becomes.
+        rows: an open file.
+        make_worker: called only if something is left, since an engine takes a minute to start.
+        what: the bar says it counts.
+        in_flight: most items at a time, per process.
+        progress: shows the bar.
+        cluster: that rows are spread over; None for this process.
+        passes: rows that failed in one are tried again in the next.
+
+    Raises:
+        NesycdError: what the worker raised first.
+    """
+    for _ in range(passes):
+        left = [item for item in wanted if item.key not in rows.present]
+        if not left:
+            return
+        with progress.bar(what, len(wanted), done=len(wanted) - len(left)) as advance:
+            work_through(
+                left, make_worker(), rows, in_flight=in_flight, advance=advance, cluster=cluster
+            )
 
 
 def work_through(

@@ -13,13 +13,13 @@ from services.common.settings import KnowledgeSettings, ReasonerSettings, Studen
 from training.evaluation.dumps import Section, without
 from training.evaluation.score import Answered
 from training.evaluation.systems import PAPER_THRESHOLD, SYSTEMS, Gate, Role, Variant
-from training.inference import RayCluster, work_through
+from training.inference import RayCluster, finish_rows
 from training.progress import Progress
 from training.row_file import RowFile, read_rows
 from training.rows import Attempt, Question
 
 if TYPE_CHECKING:
-    from training.answering import System
+    from training.answering import Answerer, System
     from training.knowledge_bases import KnowledgeSpec
 
 _DROPPED: Mapping[Variant, Section] = {
@@ -130,7 +130,7 @@ def ask(
             those. Also what the dumps, the model or an adapter are refused for.
         StudentUnavailableError: the engine died.
     """
-    from training.answering import Answerer, Asked  # noqa: PLC0415 - as above
+    from training.answering import Asked  # noqa: PLC0415 - as above
 
     asked = {
         f"{name}/{question.key}": Asked(
@@ -140,36 +140,38 @@ def ask(
         for question in questions
     }
     with RowFile(path, Attempt) as rows:
-        left = [one for key, one in asked.items() if key not in rows.present]
-        # Made only where something is left: an engine takes a minute to start.
-        if left:
-            variants = {Variant(system.knowledge) for system in systems.values()}
-            answerer = Answerer(
-                student=setup.student,
-                reasoner=setup.reasoner,
-                embedder=setup.knowledge,
-                systems=systems,
-                knowledge={
-                    variant.value: setup.knowledge_for(variant)
-                    for variant in sorted(variants - {Variant.NONE})
-                },
-                max_new_tokens=setup.max_new_tokens,
-            )
-            with progress.bar("answers", len(asked), done=len(asked) - len(left)) as advance:
-                work_through(
-                    left,
-                    answerer,
-                    rows,
-                    in_flight=in_flight,
-                    advance=advance,
-                    cluster=cluster,
-                )
+        finish_rows(
+            list(asked.values()),
+            rows,
+            lambda: _answerer(systems, setup),
+            what="answers",
+            in_flight=in_flight,
+            progress=progress,
+            cluster=cluster,
+        )
     found = {row.key: row for row in read_rows(path, Attempt) if row.key in asked}
     _refuse_failed(found, path)
     return {
         name: [Answered(question, found[f"{name}/{question.key}"]) for question in questions]
         for name in systems
     }
+
+
+def _answerer(systems: Mapping[str, System], setup: Setup) -> Answerer:
+    from training.answering import Answerer  # noqa: PLC0415 - as above
+
+    variants = {Variant(system.knowledge) for system in systems.values()}
+    return Answerer(
+        student=setup.student,
+        reasoner=setup.reasoner,
+        embedder=setup.knowledge,
+        systems=systems,
+        knowledge={
+            variant.value: setup.knowledge_for(variant)
+            for variant in sorted(variants - {Variant.NONE})
+        },
+        max_new_tokens=setup.max_new_tokens,
+    )
 
 
 def _refuse_failed(attempts: Mapping[str, Attempt], path: Path) -> None:

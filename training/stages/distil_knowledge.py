@@ -11,7 +11,7 @@ from training.config import Config, EndpointTeacher
 from training.data.draws import evenly
 from training.distilling.distiller import Distiller, Mistake
 from training.distilling.prompts import VERSION, ask
-from training.inference import work_through
+from training.inference import finish_rows
 from training.manifest import Value
 from training.row_file import RowFile, read_rows
 from training.rows import Attempt, Lesson, Question
@@ -93,18 +93,16 @@ class DistilKnowledge:
             graph=config.graph,
         )
         with RowFile(job.folder / LESSONS, Lesson) as rows:
-            for _ in range(_PASSES):
-                left = [one for one in mistakes if one.key not in rows.present]
-                done = len(mistakes) - len(left)
-                with job.progress.bar("lessons", len(mistakes), done=done) as advance:
-                    work_through(
-                        left,
-                        distiller,
-                        rows,
-                        in_flight=requests_in_flight(config.teacher),
-                        advance=advance,
-                        cluster=job.cluster,
-                    )
+            finish_rows(
+                mistakes,
+                rows,
+                lambda: distiller,
+                what="lessons",
+                in_flight=requests_in_flight(config.teacher),
+                progress=job.progress,
+                cluster=job.cluster,
+                passes=_PASSES,
+            )
         lessons = list(read_rows(job.folder / LESSONS, Lesson))
         failed = [lesson for lesson in lessons if lesson.error]
         if len(failed) == len(lessons):

@@ -14,7 +14,7 @@ from services.student.default_model import DEFAULT_NAME, display_name, prepare_s
 from training.config import Config
 from training.examples import chain_of_thought
 from training.folds import assign_folds
-from training.inference import work_through
+from training.inference import finish_rows
 from training.manifest import Value
 from training.row_file import RowFile, read_rows, write_rows
 from training.rows import Attempt, Example, Question, Rationale
@@ -83,23 +83,15 @@ class Mine:
             systems = {key: f"fold-{fold}" for key, fold in assigned.items()}
         path = job.folder / ATTEMPTS
         with RowFile(path, Attempt) as rows:
-            left = [
-                Asked(key=one.key, system=systems[one.key], question=one)
-                for one in questions
-                if one.key not in rows.present
-            ]
-            if left:
-                answerer = _answerer(job, _adapters(job, questions, systems), set(systems.values()))
-                done = len(questions) - len(left)
-                with job.progress.bar("answers", len(questions), done=done) as advance:
-                    work_through(
-                        left,
-                        answerer,
-                        rows,
-                        in_flight=job.config.in_flight,
-                        advance=advance,
-                        cluster=job.cluster,
-                    )
+            finish_rows(
+                [Asked(key=one.key, system=systems[one.key], question=one) for one in questions],
+                rows,
+                lambda: _answerer(job, _adapters(job, questions, systems), set(systems.values())),
+                what="answers",
+                in_flight=job.config.in_flight,
+                progress=job.progress,
+                cluster=job.cluster,
+            )
         attempts = _in_order(path, questions)
         errors = [attempt for attempt in attempts if not attempt.correct]
         write_rows(path, iter(attempts))

@@ -9,7 +9,7 @@ from typing import Final
 from services.common.errors import ConfigurationError
 from training.config import Config, EndpointTeacher, LocalTeacher, RecordedTeacher
 from training.data.card import Card, licences, wishes
-from training.inference import work_through
+from training.inference import finish_rows
 from training.manifest import Value
 from training.row_file import RowFile, read_rows
 from training.rows import Question, Rationale
@@ -97,18 +97,16 @@ class Teach:
         # What a file does not have, it will not have in a second pass either.
         passes = 1 if isinstance(teacher, RecordedTeacher) else _PASSES
         with RowFile(job.folder / RATIONALES, Rationale) as rows:
-            for _ in range(passes):
-                left = [one for one in items if one.key not in rows.present]
-                done = len(items) - len(left)
-                with job.progress.bar("teach", len(items), done=done) as advance:
-                    work_through(
-                        left,
-                        RationaleWriter(job.config.teach, job.folder.parent),
-                        rows,
-                        in_flight=requests_in_flight(teacher),
-                        advance=advance,
-                        cluster=job.cluster,
-                    )
+            finish_rows(
+                items,
+                rows,
+                lambda: RationaleWriter(job.config.teach, job.folder.parent),
+                what="rationales",
+                in_flight=requests_in_flight(teacher),
+                progress=job.progress,
+                cluster=job.cluster,
+                passes=passes,
+            )
         rationales = list(read_rows(job.folder / RATIONALES, Rationale))
         failed = [row for row in rationales if row.error]
         if len(failed) == len(rationales):
