@@ -30,8 +30,6 @@ pytestmark = [
 ]
 
 ROWS = mixed(60)
-# vLLM leaves a context of zmq open, which warns when it is collected: at the very end, then.
-ENGINES: list[object] = []
 
 
 @pytest.fixture(scope="module")
@@ -145,4 +143,3 @@ async def test_a_fitted_adapter_is_served_and_stops_where_it_should(
             assert deltas[-1].adapter == "sp@v1"
     finally:
         opened.shutdown()
-        ENGINES.append(opened)

@@ -54,8 +54,6 @@ pytestmark = [
 ]
 
 GAPS = Sampling(40, with_gaps=True)
-# vLLM leaves a context of zmq open, which warns when it is collected: at the very end, then.
-ENGINES: list[object] = []
 # Prompts of many lengths, so that a batch of them has much padding.
 MIXED = [prompt * times for times in (1, 2, 5, 3) for prompt in PROMPTS]
 
@@ -419,7 +417,6 @@ async def vllm_student(model: Path, settings: StudentSettings) -> AsyncIterator[
     from services.student.vllm_engine import VllmStudent
 
     student = VllmStudent(settings, model=str(model), name=model.name)
-    ENGINES.append(student)
     yield student
     student.shutdown()
 
@@ -523,7 +520,6 @@ async def test_the_real_student_is_the_same_on_both(tmp_path: Path) -> None:
     with running(model, settings) as student:
         ours = await completions(student)
     student = VllmStudent(settings, model=str(model), name=model.name)
-    ENGINES.append(student)
     try:
         theirs = await completions(student)
     finally:
