@@ -35,7 +35,7 @@ from services.common import prompts
 from services.common.settings import Settings
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
-from services.student.default_model import prepare_student
+from services.student.models import prepare_student
 from services.student.protocol import Sampling
 from tests.service import SAMPLE, Service, running_service
 

@@ -34,7 +34,7 @@ from rich.table import Table
 from bench import record
 from services.common import prompts
 from services.common.settings import Settings
-from services.student.default_model import display_name, prepare_student
+from services.student.models import display_name, prepare_student
 from training.config import FitConfig
 from training.fitting.batches import MicroBatches
 from training.fitting.fit import share_the_processor

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 
 from services.common.errors import ConfigurationError
 from services.common.settings import StudentSettings, load_settings
-from services.student.default_model import prepare_student
+from services.student.models import prepare_student
+from services.student.packaged_models import PACKAGED_MODELS
 from training.config import Config, EndpointTeacher, LocalTeacher
 from training.fitting.lora import check_config
 from training.run import Run
@@ -77,8 +78,8 @@ def _is_installed(name: str) -> bool:
 
 
 def _student(name: str, student: StudentSettings) -> None:
-    if student.backend == "scripted" or not student.model:
-        return  # the default model is fetched, converted and checked when it is needed
+    if student.backend == "scripted" or student.model in PACKAGED_MODELS:
+        return  # a packaged model is fetched, converted and checked when it is needed
     settings = load_settings().model_copy(update={"student": student})
     try:
         prepare_student(settings, lambda _step: None)

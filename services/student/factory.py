@@ -9,8 +9,8 @@ from collections.abc import Callable
 import structlog
 
 from services.common.settings import Settings
-from services.student.default_model import display_name, prepare_student
 from services.student.fake import ScriptedStudent, default_script
+from services.student.models import display_name, prepare_student
 from services.student.protocol import ManagedStudent
 
 log = structlog.get_logger()

@@ -26,7 +26,7 @@ from services.common.errors import (
     StudentUnavailableError,
 )
 from services.common.settings import Settings, StudentSettings
-from services.student.default_model import DEFAULT_NAME
+from services.student.models import student_folder
 from services.student.protocol import Delta, Sampling
 from tests.contract.student_suite import (
     PROMPTS,
@@ -489,7 +489,7 @@ async def test_the_real_student_is_the_same_on_both(tmp_path: Path) -> None:
     """
     from services.student.vllm_engine import VllmStudent
 
-    model = Settings().cache / "models" / DEFAULT_NAME
+    model = student_folder(Settings())
     if not model.is_dir():
         missing(f"{model}, which `nesycd setup` makes")
     settings = StudentSettings(

@@ -125,13 +125,13 @@ FITTING = {
 }
 OWNERS = {
     "torch": {
-        "services.student.default_model",
+        "services.student.packaged_models",
         "services.student.cpu_lora_kernels",
         *OFFLINE_STUDENT,
         *FITTING,
     },
     "transformers": {
-        "services.student.default_model",
+        "services.student.packaged_models",
         "services.student.vllm_engine",
         *OFFLINE_STUDENT,
         *FITTING,
@@ -147,7 +147,7 @@ OWNERS = {
     "lm_eval": {"training.evaluation.harness"},
 }
 IMPORTED_WHEN_CALLED = {
-    "services.student.default_model",
+    "services.student.packaged_models",
     "services.cluster",
     "training.data.hub",
     "training.evaluation.harness",

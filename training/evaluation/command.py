@@ -21,7 +21,7 @@ from services.common.errors import (
 )
 from services.common.settings import Settings, load_settings
 from services.student.adapters import WEIGHTS_FILE, AdapterCatalog
-from services.student.default_model import DEFAULT_NAME, display_name
+from services.student.models import display_name
 from training.config import Source
 from training.data.parts import read_source
 from training.evaluation import harness
@@ -97,7 +97,7 @@ def evaluate(asking: Asking, *, as_json: bool) -> None:
     )
     student = settings.student
     results = Results(
-        student=f"{display_name(student.model) or DEFAULT_NAME} ({student.backend})",
+        student=f"{display_name(student.model)} ({student.backend})",
         max_new_tokens=asking.max_new_tokens,
         threshold=setup.threshold,
         calibration="as given or set, not calibrated here",

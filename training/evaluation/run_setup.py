@@ -7,7 +7,7 @@ from typing import Final
 
 from services.common.errors import ConfigurationError
 from services.common.settings import KnowledgeSettings, ReasonerSettings, StudentSettings
-from services.student.default_model import display_name
+from services.student.models import display_name
 from training.config import Config
 from training.evaluation.asking import Setup
 from training.row_file import read_rows

@@ -10,7 +10,7 @@ from typing import Any
 from services.common.errors import ConfigurationError
 from services.common.settings import load_settings
 from services.student.adapters import config_refusal, read_weight_shapes
-from services.student.default_model import DEFAULT_NAME
+from services.student.models import student_folder
 from training.config import Config, FitConfig
 
 _MATRIX = 2
@@ -68,7 +68,7 @@ def check_servable(fit: FitConfig, student: str, *, max_rank: int) -> None:
 
 def check_config(config: Config) -> None:
     """Both fits of a run, before anything expensive begins. Raises: ConfigurationError."""
-    student = config.student.model or str(load_settings().cache / "models" / DEFAULT_NAME)
+    student = str(student_folder(load_settings().model_copy(update={"student": config.student})))
     for name, fit in (("fit_sp", config.fit_sp), ("fit_se", config.fit_se)):
         try:
             check_servable(fit, student, max_rank=config.student.max_lora_rank)

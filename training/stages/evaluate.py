@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.common.errors import ConfigurationError
-from services.student.default_model import DEFAULT_NAME, display_name
+from services.student.models import display_name
 from training.config import Config
 from training.evaluation import harness
 from training.evaluation.asking import ask, named_systems
@@ -72,8 +72,7 @@ class Evaluate:
             cluster=job.cluster,
         )
         results = Results(
-            student=f"{display_name(config.student.model) or DEFAULT_NAME} "
-            f"({config.student.backend})",
+            student=f"{display_name(config.student.model)} ({config.student.backend})",
             max_new_tokens=config.evaluate.max_new_tokens,
             threshold=calibration.threshold,
             calibration=calibration.note,

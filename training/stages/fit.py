@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 from services.common.errors import ConfigurationError
 from services.common.settings import load_settings
-from services.student.default_model import DEFAULT_NAME, display_name, prepare_student
+from services.student.models import display_name, prepare_student
+from services.student.packaged_models import PACKAGED_MODELS
 from training.config import Config, FitConfig
 from training.examples import chain_of_thought
 from training.fitting.fit import fit_adapter
@@ -50,15 +51,15 @@ class Fit:
         return {
             "fit": self._fit(config).model_dump(mode="json", exclude={"processes", "save_steps"}),
             "seed": config.seed,
-            "student": display_name(config.student.model) or DEFAULT_NAME,
+            "student": display_name(config.student.model),
             "max_lora_rank": config.student.max_lora_rank,
         }
 
     def files(self, config: Config) -> tuple[Path, ...]:
         """The student's weights and tokenizer, where it is a folder here."""
-        folder = Path(config.student.model).expanduser()
-        if not config.student.model or not folder.is_dir():
+        if config.student.model in PACKAGED_MODELS:
             return ()
+        folder = Path(config.student.model).expanduser()
         return tuple(sorted((*folder.glob("*.json"), *folder.glob("*.safetensors"))))
 
     def estimate(self, job: Job) -> Estimate:
@@ -151,7 +152,7 @@ def _about(config: Config) -> str:
     elif teacher.kind == "endpoint":
         who = f"of {teacher.model}"
     elif teacher.kind == "local":
-        who = f"of {display_name(teacher.student.model) or DEFAULT_NAME}"
+        who = f"of {display_name(teacher.student.model)}"
     else:
         who = "of a script, without a model"
     about = f"Train questions of {', '.join(profiles)}; rationales {who}."

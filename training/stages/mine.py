@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from services.common.errors import ConfigurationError
 from services.common.records import RetrievalMode
 from services.common.settings import load_settings
-from services.student.default_model import DEFAULT_NAME, display_name, prepare_student
+from services.student.models import display_name, prepare_student
 from training.config import Config
 from training.examples import chain_of_thought
 from training.folds import assign_folds
@@ -40,7 +40,7 @@ class Mine:
     def settings(self, config: Config) -> dict[str, object]:
         """What the answers depend on; with folds, what their students do too."""
         settings: dict[str, object] = {
-            "model": display_name(config.student.model) or DEFAULT_NAME,
+            "model": display_name(config.student.model),
             "student": config.student.model_dump(mode="json", include=_STUDENT),
             "reasoner": config.reasoner.model_dump(mode="json", include=_REASONER),
             **config.mine.model_dump(mode="json"),

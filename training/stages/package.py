@@ -11,7 +11,7 @@ from kb_loader.dump import Dump, write_file, write_manifest
 from services.common.errors import ConfigurationError
 from services.common.settings import StudentSettings, load_settings
 from services.student.adapters import WEIGHTS_FILE, BaseShape, read_adapter
-from services.student.default_model import DEFAULT_NAME, display_name, prepare_student
+from services.student.models import display_name, prepare_student
 from training.config import Config
 from training.evaluation.results import BBH_TRAINED
 from training.evaluation.run_setup import answering_settings
@@ -147,7 +147,7 @@ def _readme(config: Config, calibration: Calibration, dump: Dump, *, rank: int, 
 Made by `nesycd train`, run "{config.name}".
 
 - `{ADAPTERS}/{wanted.adapter}/{wanted.version}/`: a LoRA adapter for \
-{display_name(config.student.model) or DEFAULT_NAME}, rank {rank}, {size / _MEGABYTE:.1f} MB; \
+{display_name(config.student.model)}, rank {rank}, {size / _MEGABYTE:.1f} MB; \
 its card says what it was fitted on.
 - `{DUMP}/`: the knowledge it was fitted to read, release {wanted.release}: {counts}.
 - `{ENVIRONMENT}`: the settings it was evaluated with.

@@ -94,7 +94,7 @@ def teacher_name(spec: Teacher) -> str:
         case EndpointTeacher():
             return f"{spec.model} at {spec.base_url}"
         case LocalTeacher():
-            return f"{spec.student.model or 'the default student model'} on this machine"
+            return f"{spec.student.model} on this machine"
         case RecordedTeacher():
             return f"recorded in {', '.join(path.name for path in spec.paths)}"
     return "a script"

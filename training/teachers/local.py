@@ -8,8 +8,8 @@ from typing import Any
 
 from services.common.errors import ConfigurationError, InvalidRequestError
 from services.common.settings import Settings
-from services.student.default_model import prepare_student
 from services.student.factory import open_student
+from services.student.models import prepare_student
 from services.student.protocol import Sampling
 from training.config import LocalTeacher
 from training.teachers.protocol import NoReplyError, Prompt, Reply

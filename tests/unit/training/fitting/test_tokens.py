@@ -7,7 +7,7 @@ import pytest
 from services.common import prompts
 from services.common.errors import ConfigurationError
 from services.common.settings import load_settings
-from services.student.default_model import DEFAULT_NAME
+from services.student.models import student_folder
 from tests.needs import missing
 from tests.unit.training.fitting.fits import example
 from training.fitting.tokens import Tokenized, load_tokenizer, tokenize
@@ -36,9 +36,9 @@ def test_a_row_is_prompt_completion_and_end(student: Path) -> None:
 def test_the_real_students_prompt_is_tokenized_as_serving_does() -> None:
     from transformers import AutoTokenizer
 
-    model = load_settings().cache / "models" / DEFAULT_NAME
+    model = student_folder(load_settings())
     if not model.is_dir():
-        missing(f"{DEFAULT_NAME} in the cache: run `nesycd setup`")
+        missing(f"{model.name} in the cache: run `nesycd setup`")
     served = AutoTokenizer.from_pretrained(model)
     for row, given in zip(rows_of(model, ROWS).rows, ROWS, strict=True):
         # What vLLM's renderer and the transformers student call.
