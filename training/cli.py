@@ -38,50 +38,38 @@ _Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def _bring_to_its_end(
-    config: Path,
-    last: str,
-    *,
-    out: Path | None,
-    dry_run: bool,
-    ray: str,
-    ray_workers: int,
-    quiet: bool,
-    as_json: bool,
-) -> int:
-    from training import commands
-    from training.inference import RayCluster
+def _add(name: str, summary: str, *, last: str) -> None:
+    """A command that runs the stages up to `last`; "" for all."""
 
-    if dry_run:
-        return commands.show_plan(config, out=out, last=last, as_json=as_json)
-    cluster = RayCluster(ray, ray_workers) if ray else None
-    return commands.run(config, out=out, last=last, cluster=cluster, quiet=quiet, as_json=as_json)
-
-
-@app.command(epilog="Example: nesycd train run bbh-smollm2.toml --out runs/bbh")
-def run(
-    config: _File,
-    *,
-    out: _Out = None,
-    dry_run: _DryRun = False,
-    ray: _Ray = "",
-    ray_workers: _RayWorkers = 0,
-    quiet: _Quiet = False,
-    as_json: _Json = False,
-) -> None:
-    """Run all stages. Finished ones are left alone; what was killed goes on where it was."""
-    raise typer.Exit(
-        _bring_to_its_end(
-            config,
-            "",
-            out=out,
-            dry_run=dry_run,
-            ray=ray,
-            ray_workers=ray_workers,
-            quiet=quiet,
-            as_json=as_json,
-        )
+    @app.command(
+        name, help=summary, epilog=f"Example: nesycd train {name} bbh-smollm2.toml --out runs/bbh"
     )
+    def bring_to_its_end(
+        config: _File,
+        *,
+        out: _Out = None,
+        dry_run: _DryRun = False,
+        ray: _Ray = "",
+        ray_workers: _RayWorkers = 0,
+        quiet: _Quiet = False,
+        as_json: _Json = False,
+    ) -> None:
+        from training import commands
+        from training.inference import RayCluster
+
+        if dry_run:
+            raise typer.Exit(commands.show_plan(config, out=out, last=last, as_json=as_json))
+        cluster = RayCluster(ray, ray_workers) if ray else None
+        raise typer.Exit(
+            commands.run(config, out=out, last=last, cluster=cluster, quiet=quiet, as_json=as_json)
+        )
+
+
+_add(
+    "run",
+    "Run all stages. Finished ones are left alone; what was killed goes on where it was.",
+    last="",
+)
 
 
 @app.command(epilog="Example: nesycd train status bbh-smollm2.toml --out runs/bbh")
@@ -108,35 +96,9 @@ def systems(*, as_json: _Json = False) -> None:
     show_systems(as_json=as_json)
 
 
-def _add(stage: str, summary: str) -> None:
-    @app.command(
-        stage,
-        help=f"{summary} Runs this stage, and first those it needs.",
-        epilog=f"Example: nesycd train {stage} bbh-smollm2.toml",
+for _stage in STAGES:
+    _add(
+        _stage.name,
+        f"{_stage.summary} Runs this stage, and first those it needs.",
+        last=_stage.name,
     )
-    def run_stage(
-        config: _File,
-        *,
-        out: _Out = None,
-        dry_run: _DryRun = False,
-        ray: _Ray = "",
-        ray_workers: _RayWorkers = 0,
-        quiet: _Quiet = False,
-        as_json: _Json = False,
-    ) -> None:
-        raise typer.Exit(
-            _bring_to_its_end(
-                config,
-                stage,
-                out=out,
-                dry_run=dry_run,
-                ray=ray,
-                ray_workers=ray_workers,
-                quiet=quiet,
-                as_json=as_json,
-            )
-        )
-
-
-for _entry in STAGES:
-    _add(_entry.name, _entry.summary)

@@ -8,15 +8,32 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from services.common.errors import (
     AdapterNotFoundError,
     AdapterRefusedError,
     ConfigurationError,
+    StudentUnavailableError,
 )
-from services.student.adapters import AdapterCatalog, AdapterFolder
+from services.common.settings import StudentSettings
+from services.student.adapters import (
+    AdapterCatalog,
+    AdapterFolder,
+    BaseShape,
+    read_weight_shapes,
+)
 from services.student.protocol import AdapterInfo
+
+# Adapters kept ready for each one that a batch may use; host memory, little of it.
+_HELD_PER_SLOT = 4
+_LONGEST_REASON = 400  # characters
+
+
+def adapters_held(settings: StudentSettings) -> int:
+    """How many adapters an engine keeps ready."""
+    return settings.max_loras * _HELD_PER_SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +48,12 @@ class AdapterLoader(Protocol):
     """Moves weights into and out of one engine."""
 
     async def add(self, adapter: LoadedAdapter) -> None:
-        """Brings the weights in. Raises AdapterRefusedError when the engine does not take them."""
+        """Brings the weights in.
+
+        Raises:
+            StudentUnavailableError: the engine is dead.
+            Exception: anything else says why the engine does not take them.
+        """
         ...
 
     async def remove(self, adapter: LoadedAdapter) -> None:
@@ -72,6 +94,25 @@ class LoadedAdapters:
                 catalog.find(default)
             except (AdapterNotFoundError, AdapterRefusedError) as error:
                 raise ConfigurationError(f"student.default_adapter: {error.message}") from error
+
+    @classmethod
+    def open(
+        cls, settings: StudentSettings, loader: AdapterLoader, *, model: str, config: Any
+    ) -> Self:
+        """Those of the settings' folder, for a model and its Hugging Face configuration.
+
+        Raises: ConfigurationError as the class does.
+        """
+        base = None
+        if settings.adapters_dir:
+            shapes = read_weight_shapes(Path(model))
+            base = BaseShape(config.hidden_size, config.num_hidden_layers, shapes)
+        return cls(
+            AdapterCatalog(settings.adapters_dir, max_rank=settings.max_lora_rank, base=base),
+            loader,
+            capacity=adapters_held(settings),
+            default=settings.default_adapter,
+        )
 
     async def list(self) -> tuple[AdapterInfo, ...]:
         """Rescans the folder: every version, by name, newest first."""
@@ -151,11 +192,23 @@ class LoadedAdapters:
                 if folder.ref not in self._loaded:
                     await self._make_room()
                     adapter = LoadedAdapter(folder, next(self._numbers))
-                    await self._loader.add(adapter)
+                    await self._add(adapter)
                     self._loaded[folder.ref] = adapter
         adapter = self._loaded.pop(folder.ref)
         self._loaded[folder.ref] = adapter
         return adapter
+
+    async def _add(self, adapter: LoadedAdapter) -> None:
+        try:
+            await self._loader.add(adapter)
+        except StudentUnavailableError:
+            raise
+        except Exception as error:  # an engine passes on whatever it met
+            folder = adapter.folder
+            reason = str(error).replace(str(folder.path), folder.ref)[:_LONGEST_REASON]
+            raise AdapterRefusedError.of_field(
+                "adapter", f"{folder.ref!r}: the engine does not take it: {reason}"
+            ) from error
 
     async def _make_room(self) -> None:
         if len(self._loaded) >= self._capacity:

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig
@@ -31,15 +30,13 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from services.common.errors import (
-    AdapterRefusedError,
     ConfigurationError,
     InvalidRequestError,
     StudentUnavailableError,
 )
 from services.common.settings import StudentSettings
-from services.student.adapters import AdapterCatalog, BaseShape, read_weight_shapes
 from services.student.admission import Admission, check_length, check_prompt
-from services.student.loaded_adapters import LoadedAdapter, LoadedAdapters
+from services.student.loaded_adapters import LoadedAdapter, LoadedAdapters, adapters_held
 from services.student.number_format import cpu_dtype
 from services.student.protocol import (
     AdapterInfo,
@@ -59,10 +56,7 @@ _FINISH = {
 # Small students fall into loops. Six times the same 4 to 32 tokens in a row is one, while a
 # long number or a row of brackets, which repeat shorter pieces, is not.
 _LOOP = RepetitionDetectionParams(max_pattern_size=32, min_pattern_size=4, min_count=6)
-# Adapters kept ready for each one that a batch may use; host memory, little of it.
-_ADAPTERS_HELD_PER_SLOT = 4
 _SHUTDOWN_S = 15.0  # it takes about 6; vLLM's own limit of 5 kills it just before the end
-_LONGEST_REASON = 400  # characters
 _CPU_LORA_KERNELS = "services.student.cpu_lora_kernels.CpuLoraKernels"
 
 
@@ -89,18 +83,8 @@ class VllmStudent:
         _set_environment(settings)
         try:
             config = AutoConfig.from_pretrained(model).get_text_config()
-            catalog = AdapterCatalog(
-                settings.adapters_dir,
-                max_rank=settings.max_lora_rank,
-                base=_base_shape(config, Path(model)) if settings.adapters_dir else None,
-            )
             # Before the engine: a bad default adapter is then refused in milliseconds.
-            self._adapters = LoadedAdapters(
-                catalog,
-                self,
-                capacity=settings.max_loras * _ADAPTERS_HELD_PER_SLOT,
-                default=settings.default_adapter,
-            )
+            self._adapters = LoadedAdapters.open(settings, self, model=model, config=config)
             self._engine = AsyncLLM.from_engine_args(
                 _engine_args(settings, model, getattr(config, "max_position_embeddings", None)),
                 stat_loggers=_stat_loggers(),
@@ -191,16 +175,8 @@ class VllmStudent:
 
     async def add(self, adapter: LoadedAdapter) -> None:
         """Brings weights into the engine (the `AdapterLoader` side of this class)."""
-        try:
+        with _dead_engine():
             await self._engine.add_lora(_lora_request(adapter))
-        except EngineDeadError:
-            raise
-        except Exception as error:  # the engine passes on whatever its worker raised
-            folder = adapter.folder
-            reason = str(error).replace(str(folder.path), folder.ref)[:_LONGEST_REASON]
-            raise AdapterRefusedError.of_field(
-                "adapter", f"{folder.ref!r}: the engine does not take it: {reason}"
-            ) from error
 
     async def remove(self, adapter: LoadedAdapter) -> None:
         """Takes weights out of the engine (the `AdapterLoader` side of this class)."""
@@ -223,19 +199,22 @@ class VllmStudent:
         return inputs
 
 
-def _base_shape(config: Any, folder: Path) -> BaseShape:
-    return BaseShape(config.hidden_size, config.num_hidden_layers, read_weight_shapes(folder))
-
-
 @contextlib.contextmanager
 def _engine_errors() -> Iterator[None]:
     """Turns vLLM's errors into ours."""
     try:
+        with _dead_engine():
+            yield
+    except VLLMClientError as error:
+        raise InvalidRequestError.of_field("question", str(error)) from error
+
+
+@contextlib.contextmanager
+def _dead_engine() -> Iterator[None]:
+    try:
         yield
     except EngineDeadError as error:
         raise StudentUnavailableError("the student's engine is dead") from error
-    except VLLMClientError as error:
-        raise InvalidRequestError.of_field("question", str(error)) from error
 
 
 async def _next_piece(queue: RequestOutputCollector, not_before: float) -> RequestOutput:
@@ -345,7 +324,7 @@ def _engine_args(settings: StudentSettings, model: str, model_limit: int | None)
         enable_lora=settings.adapters_dir is not None,
         max_lora_rank=settings.max_lora_rank,
         max_loras=settings.max_loras,
-        max_cpu_loras=settings.max_loras * _ADAPTERS_HELD_PER_SLOT,
+        max_cpu_loras=adapters_held(settings),
         worker_extension_cls=_CPU_LORA_KERNELS if on_cpu and settings.adapters_dir else "",
         use_tqdm_on_load=False,
         disable_log_stats=True,

@@ -11,7 +11,6 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,13 +18,10 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from services.common.errors import (
-    AdapterRefusedError,
     ConfigurationError,
     InvalidRequestError,
-    StudentUnavailableError,
 )
 from services.common.settings import StudentSettings
-from services.student.adapters import AdapterCatalog, BaseShape, read_weight_shapes
 from services.student.admission import Admission, check_length, check_prompt
 from services.student.loaded_adapters import LoadedAdapter, LoadedAdapters
 from services.student.number_format import cpu_dtype
@@ -37,8 +33,6 @@ from services.student.offline.worker import DecodingLimits, DecodingWorker
 from services.student.protocol import AdapterInfo, Delta, Sampling, StudentInfo
 from services.student.token_gaps import TokenTexts
 
-_ADAPTERS_HELD_PER_SLOT = 4  # as the vLLM student holds
-_LONGEST_REASON = 400  # characters
 # While rows join or leave, the old cache and the new one stand side by side.
 _CACHE_COPIES = 2
 _GPU_CACHE_SHARE = 0.8  # of what the weights leave free; the rest is for a step's own numbers
@@ -68,18 +62,8 @@ class TransformersStudent:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             config = AutoConfig.from_pretrained(model).get_text_config()
-            catalog = AdapterCatalog(
-                settings.adapters_dir,
-                max_rank=settings.max_lora_rank,
-                base=_base_shape(config, Path(model)) if settings.adapters_dir else None,
-            )
             # Before the model: a bad default adapter is then refused in milliseconds.
-            self._adapters = LoadedAdapters(
-                catalog,
-                self,
-                capacity=settings.max_loras * _ADAPTERS_HELD_PER_SLOT,
-                default=settings.default_adapter,
-            )
+            self._adapters = LoadedAdapters.open(settings, self, model=model, config=config)
             self._tokenizer, end_id = _load_tokenizer(model)
             loaded = _load_model(model, settings, device)
             limits = _limits(loaded, settings)
@@ -158,16 +142,7 @@ class TransformersStudent:
 
     async def add(self, adapter: LoadedAdapter) -> None:
         """Brings weights into the model (the `AdapterLoader` side of this class)."""
-        folder = adapter.folder
-        try:
-            await self._worker.add_adapter(adapter.number, folder.path)
-        except StudentUnavailableError:
-            raise
-        except Exception as error:  # PEFT passes on whatever it met
-            reason = str(error).replace(str(folder.path), folder.ref)[:_LONGEST_REASON]
-            raise AdapterRefusedError.of_field(
-                "adapter", f"{folder.ref!r}: the engine does not take it: {reason}"
-            ) from error
+        await self._worker.add_adapter(adapter.number, adapter.folder.path)
 
     async def remove(self, adapter: LoadedAdapter) -> None:
         """Takes weights out of the model (the `AdapterLoader` side of this class)."""
@@ -185,10 +160,6 @@ class TransformersStudent:
         prompt_ids: list[int] = encoded.ids
         check_length(len(prompt_ids), max_new_tokens, self._max_model_len)
         return prompt_ids
-
-
-def _base_shape(config: Any, folder: Path) -> BaseShape:
-    return BaseShape(config.hidden_size, config.num_hidden_layers, read_weight_shapes(folder))
 
 
 def _load_tokenizer(model: str) -> tuple[Tokenizer, int | None]:

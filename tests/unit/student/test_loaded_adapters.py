@@ -10,6 +10,7 @@ from services.common.errors import (
     AdapterNotFoundError,
     AdapterRefusedError,
     ConfigurationError,
+    StudentUnavailableError,
 )
 from services.student.adapters import AdapterCatalog
 from services.student.loaded_adapters import LoadedAdapter, LoadedAdapters
@@ -20,14 +21,17 @@ class Engine:
     """Remembers what it was told; refuses the adapters named in `bad`."""
 
     def __init__(self) -> None:
+        self.dead = False
         self.held: dict[int, str] = {}
         self.added: list[tuple[str, int]] = []
         self.bad: set[str] = set()
 
     async def add(self, adapter: LoadedAdapter) -> None:
         await asyncio.sleep(0)
+        if self.dead:
+            raise StudentUnavailableError("the student's engine is dead")
         if adapter.folder.ref in self.bad:
-            raise AdapterRefusedError.of_field("adapter", "bad weights")
+            raise ValueError(f"{adapter.folder.path}: bad weights")
         self.held[adapter.number] = adapter.folder.ref
         self.added.append((adapter.folder.ref, adapter.number))
 
@@ -173,12 +177,22 @@ async def test_weights_that_the_engine_refuses_are_not_listed_as_loaded(
     write_adapter(tmp_path, "maths@v1")
     engine.bad = {"maths@v1"}
     adapters = adapters_of(tmp_path, engine)
-    with pytest.raises(AdapterRefusedError):
+    with pytest.raises(AdapterRefusedError) as caught:
         await adapters.load("maths")
+    assert caught.value.message == (
+        "adapter: 'maths@v1': the engine does not take it: maths@v1: bad weights"
+    )
     (info,) = await adapters.list()
     assert not info.loaded
     engine.bad = set()
     assert await use(adapters, "maths") == "maths@v1"
+
+
+async def test_a_dead_engine_is_no_refusal_of_the_weights(tmp_path: Path, engine: Engine) -> None:
+    write_adapter(tmp_path, "maths@v1")
+    engine.dead = True
+    with pytest.raises(StudentUnavailableError):
+        await adapters_of(tmp_path, engine).load("maths")
 
 
 async def test_the_least_recently_used_idle_adapter_makes_room(
