@@ -71,6 +71,7 @@ bench: $(READY) ## All benchmarks; results go to bench/results/.
 	$(BIN)/python -m bench.start
 	$(BIN)/python -m bench.training
 	$(BIN)/python -m bench.evaluation
+	$(BIN)/python -m bench.teacher
 
 UV := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
   --no-header --quiet --no-emit-index-url --no-emit-find-links
