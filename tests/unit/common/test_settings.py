@@ -5,22 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
-import annotated_types
 import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from services.common.settings import Settings
+from tests.field_tables import DOCS, assert_documented, table
 
 ROOT = Path(__file__).parents[3]
-DOC = ROOT / "docs" / "settings.md"
-BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
-WRITE_DOCS = "NESYCD_TEST_WRITE_DOCS" in os.environ
-HEADER = "| variable | default | range | meaning |\n|---|---|---|---|\n"
 
 
 @pytest.fixture(autouse=True)
@@ -35,62 +29,27 @@ def _is_section(field: FieldInfo) -> bool:
 
 
 def _tables() -> str:
-    top = {name: field for name, field in Settings.model_fields.items() if not _is_section(field)}
-    parts = [f"## General\n\nRead by every process.\n\n{_table('NESYCD_', top)}"]
+    top = {
+        f"NESYCD_{name.upper()}": field
+        for name, field in Settings.model_fields.items()
+        if not _is_section(field)
+    }
+    parts = [f"## General\n\nRead by every process.\n\n{table('variable', top)}"]
     for name, field in Settings.model_fields.items():
         if _is_section(field):
             section = field.annotation
             assert section is not None
             assert section.__doc__
-            rows = _table(f"NESYCD_{name.upper()}__", section.model_fields)
-            parts.append(f"## {name}\n\n{section.__doc__}\n\n{rows}")
+            rows = {
+                f"NESYCD_{name.upper()}__{option.upper()}": value
+                for option, value in section.model_fields.items()
+            }
+            parts.append(f"## {name}\n\n{section.__doc__}\n\n{table('variable', rows)}")
     return "\n".join(parts)
 
 
-def _table(prefix: str, fields: dict[str, FieldInfo]) -> str:
-    return HEADER + "".join(
-        f"| `{prefix}{name.upper()}` | {_default(field)} | {_range(field)} "
-        f"| {field.description} |\n"
-        for name, field in fields.items()
-    )
-
-
-def _default(field: FieldInfo) -> str:
-    if field.default is None:
-        return "unset"
-    if isinstance(field.default, bool):
-        return f"`{str(field.default).lower()}`"
-    return f"`{field.default}`" if field.default != "" else "empty"
-
-
-def _range(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
-    if field.annotation is bool:
-        return "`true`, `false`"
-    return ", ".join(_bounds(field))
-
-
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for bound in field.metadata:
-        match bound:
-            case annotated_types.Ge(ge=least):
-                yield f"at least {least}"
-            case annotated_types.Gt(gt=least):
-                yield f"more than {least}"
-            case annotated_types.Le(le=most):
-                yield f"at most {most}"
-            case annotated_types.Lt(lt=most):
-                yield f"less than {most}"
-
-
 def test_the_documentation_lists_every_setting_as_it_is() -> None:
-    intro, _, rest = DOC.read_text("utf-8").partition(BEGIN)
-    tables, _, outro = rest.partition(END)
-    if WRITE_DOCS:
-        tables = _tables()
-        DOC.write_text(f"{intro}{BEGIN}{tables}{END}{outro}", "utf-8")
-    assert tables == _tables()
+    assert_documented(DOCS / "settings.md", _tables())
 
 
 def _variables() -> dict[str, FieldInfo]:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
-import annotated_types
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from services.common.errors import ConfigurationError
 from services.common.settings import KnowledgeSettings, ReasonerSettings, StudentSettings
+from tests.field_tables import DOCS, assert_documented, table
 from training import config as configs
 from training.config import Config, load_config
 
 ROOT = Path(__file__).parents[3]
-DOC = ROOT / "docs" / "training.md"
-BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
-WRITE_DOCS = "NESYCD_TEST_WRITE_DOCS" in os.environ
-HEADER = "| option | default | range | meaning |\n|---|---|---|---|\n"
 
 SMALLEST = """
 name = "trial"
@@ -291,78 +285,17 @@ def test_the_documentation_leaves_no_section_out() -> None:
 
 def _tables() -> str:
     return "\n".join(
-        f"### {heading}\n\n{section.__doc__}\n\n{_table(section.model_fields)}"
-        for heading, section in SECTIONS
+        f"### {heading}\n\n{section.__doc__}\n\n{_table(section)}" for heading, section in SECTIONS
     )
 
 
-def _table(fields: dict[str, FieldInfo]) -> str:
-    return HEADER + "".join(
-        f"| `{name}` | {_default(field)} | {_range(field)} | {field.description or ''} |\n"
-        for name, field in fields.items()
-        if name != "kind"
-    )
-
-
-def _default(field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=True)
-    match default:
-        case _ if default is PydanticUndefined:
-            shown = "required"
-        case None:
-            shown = "unset"
-        case BaseModel():
-            shown = "the section's"
-        case "" | ():
-            shown = "empty"
-        case bool():
-            shown = f"`{str(default).lower()}`"
-        case tuple():
-            shown = ", ".join(f"`{one}`" for one in default)
-        case dict():
-            shown = ", ".join(f"`{key} = {value:g}`" for key, value in default.items())
-        case _:
-            shown = f"`{default}`"
-    return shown
-
-
-def _range(field: FieldInfo) -> str:
-    kind = field.annotation
-    choices = [
-        choice
-        for one in (kind, *get_args(kind))
-        if get_origin(one) is Literal
-        for choice in get_args(one)
-    ]
-    if choices and get_origin(kind) is not dict:
-        return ", ".join(f"`{choice}`" for choice in choices)
-    if kind is bool:
-        return "`true`, `false`"
-    return ", ".join(_bounds(field))
-
-
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for bound in field.metadata:
-        match bound:
-            case annotated_types.Ge(ge=least):
-                yield f"at least {least}"
-            case annotated_types.Gt(gt=least):
-                yield f"more than {least}"
-            case annotated_types.Le(le=most):
-                yield f"at most {most}"
-            case annotated_types.Lt(lt=most):
-                yield f"less than {most}"
-            case annotated_types.MinLen(min_length=least):
-                yield f"at least {least} long"
+def _table(section: type[BaseModel]) -> str:
+    shown = {name: field for name, field in section.model_fields.items() if name != "kind"}
+    return table("option", shown)
 
 
 def test_the_documentation_lists_every_option_as_it_is() -> None:
-    intro, _, rest = DOC.read_text("utf-8").partition(BEGIN)
-    tables, _, outro = rest.partition(END)
-    if WRITE_DOCS:
-        tables = _tables()
-        DOC.write_text(f"{intro}{BEGIN}{tables}{END}{outro}", "utf-8")
-    assert tables == _tables()
+    assert_documented(DOCS / "training.md", _tables())
 
 
 OPTIONS = {
