@@ -36,6 +36,9 @@ class Source(_Section):
     hub: str = Field("", description="Hugging Face dataset id, instead of `path`.")
     subset: str = Field("", description="Of the Hugging Face dataset.")
     split: str = Field("", description="Of the Hugging Face dataset. Empty: the profile's.")
+    revision: str = Field(
+        "", description="Commit, tag or branch of the Hugging Face dataset. Empty: the newest."
+    )
     max_examples: int | None = Field(
         None, ge=1, description="Most questions, drawn evenly over the tasks. Unset: all."
     )
@@ -44,6 +47,8 @@ class Source(_Section):
     def _is_one_place(self) -> Self:
         if (self.path is None) == (not self.hub):
             raise ValueError("name either path or hub, and not both")
+        if self.revision and not self.hub:
+            raise ValueError(f"revision: only a dataset of the hub has one, got {self.revision!r}")
         return self
 
 

@@ -32,6 +32,7 @@ def evaluate(
     hub: Annotated[str, typer.Option(help="Or: a Hugging Face dataset id.")] = "",
     subset: Annotated[str, typer.Option(help="Of the Hugging Face dataset.")] = "",
     split: Annotated[str, typer.Option(help="Of the dataset; empty: the profile's.")] = "",
+    revision: Annotated[str, typer.Option(help="Of the dataset; empty: the newest.")] = "",
     max_examples: Annotated[
         int | None,
         typer.Option(help="Most questions, drawn evenly over the tasks.", show_default="all"),
@@ -96,6 +97,7 @@ def evaluate(
             hub=hub,
             subset=subset,
             split=split,
+            revision=revision,
             max_examples=max_examples,
             seed=seed,
             systems=tuple(system or ["base"]),

@@ -39,7 +39,9 @@ def _subsets(source: Source, profile: Profile) -> list[str]:
     import datasets  # noqa: PLC0415 - takes seconds
 
     try:
-        return sorted(datasets.get_dataset_config_names(source.hub))
+        return sorted(
+            datasets.get_dataset_config_names(source.hub, revision=source.revision or None)
+        )
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ConfigurationError(f"{source.hub} cannot be read: {error}") from error
 
@@ -53,7 +55,7 @@ def _of_subset(source: Source, profile: Profile, part: Part, subset: str) -> lis
             f"{place}: split: profile {profile.name} has none for {part}; name one in `split`"
         )
     split = source.split or profile.splits.get(part, "")
-    rows = _rows(source.hub, subset, split, place)
+    rows = _rows(source, subset, split, place)
     stem = [profile.name, *([task] if len(profile.tasks) > 1 else [])]
     if profile.splits:
         stem.append(re.sub(r"\W+", "_", split).strip("_"))
@@ -64,12 +66,14 @@ def _of_subset(source: Source, profile: Profile, part: Part, subset: str) -> lis
     return [one for one in questions if (one.key in kept) == (part == "test")]
 
 
-def _rows(hub: str, subset: str, split: str, place: str) -> Any:
+def _rows(source: Source, subset: str, split: str, place: str) -> Any:
     """The rows of a split; of the only split there is, if none is named."""
     import datasets  # noqa: PLC0415 - takes seconds
 
     try:
-        loaded = datasets.load_dataset(hub, subset or None, split=split or None)
+        loaded = datasets.load_dataset(
+            source.hub, subset or None, split=split or None, revision=source.revision or None
+        )
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ConfigurationError(f"{place} cannot be read: {error}") from error
     if split:

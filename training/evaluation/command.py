@@ -46,6 +46,7 @@ class Asking:
     hub: str = ""
     subset: str = ""
     split: str = ""
+    revision: str = ""
     max_examples: int | None = None
     seed: int = 0
     systems: tuple[str, ...] = ("base",)
@@ -121,6 +122,7 @@ def _source(asking: Asking) -> Source:
                 "hub": asking.hub,
                 "subset": asking.subset,
                 "split": asking.split,
+                "revision": asking.revision,
                 "max_examples": asking.max_examples,
             }
         )

@@ -59,8 +59,10 @@ class Data:
 
 
 def _described(source: Source) -> dict[str, object]:
-    described = source.model_dump(mode="json", exclude={"path"})
-    return described | {"file": source.path.name if source.path else ""}
+    described = source.model_dump(mode="json", exclude={"path", "revision"})
+    # Only where there is one: an option that came later changes no key of an earlier run.
+    pinned = {"revision": source.revision} if source.revision else {}
+    return described | pinned | {"file": source.path.name if source.path else ""}
 
 
 def _card(config: Config, parts: Parts) -> Card:

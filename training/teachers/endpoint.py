@@ -84,7 +84,7 @@ class ChatEndpoint:
         choice = completion.choices[0]
         usage = completion.usage
         return Reply(
-            text=(choice.message.content or "").strip(),
+            text=_whole_characters(choice.message.content or "").strip(),
             model=completion.model or self._spec.model,
             finish_reason=choice.finish_reason or "stop",
             prompt_tokens=usage.prompt_tokens if usage else 0,
@@ -177,3 +177,8 @@ def _as_sent(message: Message) -> ChatCompletionMessageParam:
 def _most_prompt_tokens(prompt: Prompt) -> int:
     """No tokenizer makes more tokens than there are bytes, but for the marks of each turn."""
     return sum(len(message.text.encode()) + _TOKENS_PER_MESSAGE for message in prompt.messages)
+
+
+def _whole_characters(text: str) -> str:
+    """The text with U+FFFD for half a surrogate pair, which no file can hold: a reply cut short."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

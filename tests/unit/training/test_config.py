@@ -121,6 +121,10 @@ BAD = {
         _replaced("path =", 'hub = "owner/data", path ='),
         "data.train.0: name either path or hub, and not both",
     ),
+    "a revision of a file": (
+        _replaced('"train.jsonl"', '"train.jsonl", revision = "main"'),
+        "data.train.0: revision: only a dataset of the hub has one, got 'main'",
+    ),
     "no examples": (
         _replaced('"train.jsonl"', '"train.jsonl", max_examples = 0'),
         "data.train.0.max_examples: Input should be greater than or equal to 1, got 0",

@@ -57,6 +57,18 @@ def test_seed_share_and_files_make_another_result(stages: FirstStages) -> None:
     assert len(folders) == len(configs)
 
 
+def test_a_pinned_dataset_makes_another_result_and_no_pin_leaves_the_key_as_it_was(
+    stages: FirstStages,
+) -> None:
+    hub = {"profile": "gsm8k", "hub": "openai/gsm8k"}
+    newest = stages.config(data={"train": [hub]})
+    pinned = stages.config(data={"train": [hub | {"revision": "v2"}]})
+    (described,) = STAGE.settings(newest)["train"]
+    assert "revision" not in described
+    (described,) = STAGE.settings(pinned)["train"]
+    assert described["revision"] == "v2"
+
+
 def test_train_and_test_cannot_be_mistaken_for_each_other(stages: FirstStages) -> None:
     one = {"profile": "bbh", "path": stages.train}
     two = {"profile": "bbh", "path": stages.test}

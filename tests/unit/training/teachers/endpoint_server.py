@@ -46,7 +46,10 @@ def completion(
             "completion_tokens": written,
             "total_tokens": read + written,
         }
-    return httpx2.Response(200, json=body)
+    # As endpoints write it: escaped, so that a reply may hold half of a surrogate pair.
+    return httpx2.Response(
+        200, content=json.dumps(body), headers={"content-type": "application/json"}
+    )
 
 
 def refusal(status: int, message: str = "no", **fields: str) -> httpx2.Response:

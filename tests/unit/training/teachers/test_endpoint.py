@@ -125,6 +125,11 @@ async def test_what_is_no_completion_is_that_requests_failure(
         await Endpoint(lambda _: page).teacher(tmp_path).write(asked())
 
 
+async def test_half_a_character_in_a_reply_spoils_no_row(tmp_path: Path) -> None:
+    reply = await Endpoint(lambda _: completion("cut: \ud83d")).teacher(tmp_path).write(asked())
+    assert reply.text == "cut: \ufffd"
+
+
 async def test_nothing_but_failures_stops_the_work(tmp_path: Path) -> None:
     teacher = Endpoint(lambda _: refusal(502)).teacher(tmp_path, in_flight=2)
     for _ in range(9):
