@@ -28,6 +28,8 @@ _MENDABLE = (
     ReleaseNotFoundError,
 )
 
+_INTERRUPTED = 130
+
 SAMPLE_QUESTION = "Which day comes after Monday?"
 
 app = typer.Typer(
@@ -207,10 +209,12 @@ def unload_adapter(
 
 def main() -> None:
     """Runs the command line. A known error is one line; exit code 2 if the caller can mend it."""
-    for point in entry_points(group="nesycd.commands"):
-        app.add_typer(point.load(), name=point.name)
     try:
+        for point in entry_points(group="nesycd.commands"):
+            app.add_typer(point.load(), name=point.name)
         app()
+    except KeyboardInterrupt:  # while a command's modules are imported
+        sys.exit(_INTERRUPTED)
     except _MENDABLE as error:
         typer.echo(f"nesycd: {error.message}", err=True)
         sys.exit(2)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from services.cli import main
 from services.cli.main import app
 
 
@@ -183,3 +184,15 @@ def test_the_address_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("NESYCD_ADDRESS", closed_address)
     assert f"nothing answers at {closed_address}" in nesycd("health").err
+
+
+def test_ctrl_c_while_commands_are_imported_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(**_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "entry_points", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    assert caught.value.code == 130
