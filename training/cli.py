@@ -17,6 +17,10 @@ app = typer.Typer(
 )
 
 _File = Annotated[Path, typer.Argument(help="The run's configuration, TOML.", metavar="CONFIG")]
+_Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder at which relative paths in it start.", show_default="that of CONFIG"),
+]
 _Out = Annotated[
     Path | None,
     typer.Option(help="Run folder; several runs may share one.", show_default="runs/NAME"),
@@ -47,6 +51,7 @@ def _add(name: str, summary: str, *, last: str) -> None:
     def bring_to_its_end(
         config: _File,
         *,
+        data: _Data = None,
         out: _Out = None,
         dry_run: _DryRun = False,
         ray: _Ray = "",
@@ -57,11 +62,12 @@ def _add(name: str, summary: str, *, last: str) -> None:
         from training import commands
         from training.inference import RayCluster
 
+        place = commands.Place(config, data, out)
         if dry_run:
-            raise typer.Exit(commands.show_plan(config, out=out, last=last, as_json=as_json))
+            raise typer.Exit(commands.show_plan(place, last=last, as_json=as_json))
         cluster = RayCluster(ray, ray_workers) if ray else None
         raise typer.Exit(
-            commands.run(config, out=out, last=last, cluster=cluster, quiet=quiet, as_json=as_json)
+            commands.run(place, last=last, cluster=cluster, quiet=quiet, as_json=as_json)
         )
 
 
@@ -73,19 +79,19 @@ _add(
 
 
 @app.command(epilog="Example: nesycd train status bbh-smollm2.toml --out runs/bbh")
-def status(config: _File, *, out: _Out = None, as_json: _Json = False) -> None:
+def status(config: _File, *, data: _Data = None, out: _Out = None, as_json: _Json = False) -> None:
     """Show where every stage stands, and what it has made so far."""
     from training import commands
 
-    raise typer.Exit(commands.status(config, out=out, as_json=as_json))
+    raise typer.Exit(commands.status(commands.Place(config, data, out), as_json=as_json))
 
 
 @app.command(epilog="Example: nesycd train check bbh-smollm2.toml")
-def check(config: _File, *, out: _Out = None, as_json: _Json = False) -> None:
+def check(config: _File, *, data: _Data = None, out: _Out = None, as_json: _Json = False) -> None:
     """Check a configuration, its files, models, teachers and keys; `run` does this first."""
     from training import commands
 
-    raise typer.Exit(commands.check(config, out=out, as_json=as_json))
+    raise typer.Exit(commands.check(commands.Place(config, data, out), as_json=as_json))
 
 
 @app.command(epilog="Example: nesycd train systems")

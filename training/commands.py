@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -28,10 +29,24 @@ _MOST_COUNTS = 60
 _MINUTES_PER_HOUR = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run is described and made.
+
+    Attributes:
+        config: TOML file.
+        data: folder that relative paths in it start at; None for its own.
+        out: run folder; None for the one that bears the run's name.
+    """
+
+    config: Path
+    data: Path | None = None
+    out: Path | None = None
+
+
 def run(
-    path: Path,
+    place: Place,
     *,
-    out: Path | None,
     last: str = "",
     cluster: RayCluster | None = None,
     quiet: bool = False,
@@ -42,7 +57,7 @@ def run(
     Raises: NesycdError of what is wrong, or of the stage that failed.
     """
     progress = Progress(quiet=quiet)
-    wanted = _open(path, out, cluster=cluster, progress=progress)
+    wanted = _open(place, cluster=cluster, progress=progress)
     check_all(wanted, with_ray=cluster is not None)
     handler = signal.signal(signal.SIGINT, progress.interrupt)
     try:
@@ -62,9 +77,9 @@ def run(
     return 0
 
 
-def show_plan(path: Path, *, out: Path | None, last: str = "", as_json: bool = False) -> int:
+def show_plan(place: Place, *, last: str = "", as_json: bool = False) -> int:
     """Checks everything, and prints what a run would cost. Returns the exit code."""
-    wanted = _open(path, out)
+    wanted = _open(place)
     check_all(wanted)
     planned = plan(wanted.config, wanted.folder, tuple(wanted.stages.values()), last)
     if as_json:
@@ -81,9 +96,9 @@ def show_plan(path: Path, *, out: Path | None, last: str = "", as_json: bool = F
     return 0
 
 
-def status(path: Path, *, out: Path | None, as_json: bool) -> int:
+def status(place: Place, *, as_json: bool) -> int:
     """Prints where every stage stands. Returns the exit code."""
-    wanted = _open(path, out)
+    wanted = _open(place)
     standings = list(wanted.standings())
     if as_json:
         _print_json([_standing_fields(one) for one in standings])
@@ -106,31 +121,30 @@ def status(path: Path, *, out: Path | None, as_json: bool) -> int:
     return 0
 
 
-def check(path: Path, *, out: Path | None, as_json: bool) -> int:
+def check(place: Place, *, as_json: bool) -> int:
     """Checks everything that can be refused early. Returns the exit code.
 
     Raises: ConfigurationError with a line for each thing that is wrong.
     """
-    wanted = _open(path, out)
+    wanted = _open(place)
     check_all(wanted)
     if as_json:
         _print_json({"name": wanted.config.name, "folder": str(wanted.folder)})
     else:
-        sys.stdout.write(f"{path}: nothing to refuse\n")
+        sys.stdout.write(f"{place.config}: nothing to refuse\n")
     return 0
 
 
 def _open(
-    path: Path,
-    out: Path | None,
+    place: Place,
     *,
     cluster: RayCluster | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    config = load_config(path)
+    config = load_config(place.config, place.data)
     return Run(
         config,
-        out or _default_folder(config),
+        place.out or _default_folder(config),
         stages=load_stages(),
         progress=progress or Progress(),
         cluster=cluster,

@@ -331,8 +331,8 @@ class Config(_Section):
         return self
 
 
-def load_config(path: Path) -> Config:
-    """Reads a run's configuration. Relative paths in it start at its own folder.
+def load_config(path: Path, folder: Path | None = None) -> Config:
+    """Reads a run's configuration. Relative paths in it start at `folder`, or at its own folder.
 
     Raises: ConfigurationError naming each field that is wrong, with its value.
     """
@@ -343,7 +343,7 @@ def load_config(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from error
     try:
-        config = Config.model_validate(_placed(values, path.parent))
+        config = Config.model_validate(_placed(values, folder or path.parent))
     except ValidationError as error:
         wrong = error.errors(include_url=False)
         lines = [_line(one) for one in wrong if not _follows(one, wrong)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_the_configurations_that_come_with_it_are_valid(path: Path) -> None:
 def test_check_finds_nothing_wrong_with_the_trial() -> None:
     result = _train("check", TRIAL)
     assert (result.exit_code, result.stdout) == (0, f"{TRIAL}: nothing to refuse\n")
+
+
+def test_data_says_where_relative_paths_start(tmp_path: Path) -> None:
+    elsewhere = shutil.copy(TRIAL, tmp_path)
+    with pytest.raises(ConfigurationError, match=r"trial-train\.jsonl"):
+        _train("check", elsewhere)
+    result = _train("check", elsewhere, "--data", CONFIGS)
+    assert (result.exit_code, result.stdout) == (0, f"{elsewhere}: nothing to refuse\n")
 
 
 def test_check_names_all_that_is_wrong_at_once(
