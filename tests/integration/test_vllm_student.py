@@ -7,33 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
 from services.common.errors import (
-    AdapterRefusedError,
-    ConfigurationError,
     StudentUnavailableError,
 )
 from services.common.settings import StudentSettings
 from services.student.protocol import FinishReason, Sampling
-from tests.contract.student_suite import (
-    PROMPTS,
-    StudentSuite,
-    collect,
-    text_of,
-    write_adapters,
-)
-from tests.tiny_models import CONTEXT, build_model, write_adapter, write_safetensors
+from tests.contract.engine_suite import EngineSuite, IsIdle, Start, assert_idle, engine_settings
+from tests.contract.student_suite import PROMPTS, collect, text_of
+from tests.tiny_models import CONTEXT, build_model
 
 pytestmark = [
     pytest.mark.integration,
@@ -52,56 +42,42 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> StudentSettings:
-    return StudentSettings(
-        dtype="float32",
-        kv_cache_bytes=1 << 26,
-        max_model_len=4096,
-        max_sequences=16,
-        max_queued=128,
-        stream_interval_ms=5,
-        adapters_dir=write_adapters(tmp_path_factory.mktemp("adapters")),
-        max_lora_rank=8,
-        max_loras=2,
-    )
+    return engine_settings(tmp_path_factory.mktemp("adapters"))
+
+
+def started(model: Path, settings: StudentSettings) -> Any:
+    from services.student.vllm_engine import VllmStudent
+
+    return VllmStudent(settings, model=str(model), name=model.name)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def student(model: Path, settings: StudentSettings) -> AsyncIterator[Any]:
-    from services.student.vllm_engine import VllmStudent
-
-    student = VllmStudent(settings, model=str(model), name="tiny")
+    student = started(model, settings)
     yield student
     student.shutdown()
 
 
-async def assert_engine_idle(student: Any) -> None:
-    """No request holds a place or a cache block, in the front end or in the engine process."""
-    assert student._engine.get_num_unfinished_requests() == 0
-    for _ in range(100):
+@pytest.fixture
+def is_idle(student: Any) -> IsIdle:
+    async def ask() -> bool:
+        """No request has a place or a cache block, in the front end or in the engine process."""
+        if student._engine.get_num_unfinished_requests():
+            return False
         # The engine refuses this while a request holds any block.
-        if await student._engine.reset_prefix_cache():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("a request still holds cache blocks in the engine")
+        return bool(await student._engine.reset_prefix_cache())
+
+    return ask
 
 
-class TestVllmStudent(StudentSuite):
+class TestVllmStudent(EngineSuite):
     @pytest.fixture
     def context(self) -> int:
         return CONTEXT  # the model's own limit caps the setting
 
-
-async def test_closing_and_cancelling_free_the_engine(student: Any) -> None:
-    for turns in (0, 1, 2, 3, 5, 8, 13, 50):
-        reader = asyncio.create_task(collect(student, PROMPTS[0], Sampling(200)))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        reader.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reader
-    async with aclosing(student.generate(PROMPTS[0], Sampling(200, streamed=True))) as deltas:
-        await anext(deltas)
-    await assert_engine_idle(student)
+    @pytest.fixture
+    def start(self) -> Start:
+        return started
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -128,29 +104,6 @@ async def test_gaps_equal_those_of_plain_transformers(
     assert served == pytest.approx(gaps, abs=1e-3)
     # A character that the limit cuts in two is left out of the served text.
     assert tokenizer.decode(written).rstrip("\ufffd").startswith(text_of(deltas).rstrip("\ufffd"))
-
-
-async def test_streamed_tokens_are_merged_within_the_interval(
-    student: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sampling = Sampling(120, streamed=True)
-    monkeypatch.setattr(student, "_hold_s", 0.0)
-    single = await collect(student, PROMPTS[0], sampling)
-    monkeypatch.setattr(student, "_hold_s", 60.0)
-    started = time.monotonic()
-    merged = await collect(student, PROMPTS[0], sampling)
-    assert time.monotonic() - started < 50  # the end is not held back
-    assert len(single) > 20
-    assert len(merged) == 2  # the first at once, then all the rest
-    assert text_of(merged) == text_of(single)
-
-
-async def test_adapters_change_the_text_and_mix_in_one_batch(student: Any) -> None:
-    refs = ["", "maths@v1", "maths@v2"]
-    alone = [text_of(await collect(student, PROMPTS[0], adapter=ref)) for ref in refs]
-    assert len(set(alone)) == 3
-    at_once = await asyncio.gather(*(collect(student, PROMPTS[0], adapter=ref) for ref in refs * 4))
-    assert [text_of(deltas) for deltas in at_once] == alone * 4
 
 
 @pytest.mark.parametrize("adapters", [[0, -1, 2, 0, -1], [1, 1, 1, 1, 1], [-1] * 5])
@@ -180,50 +133,15 @@ async def test_the_cpu_kernels_apply_each_tokens_own_adapter_or_none(
     assert torch.equal(put[:, 8:], before[:, 8:])
 
 
-async def test_weights_changed_between_unload_and_load_take_effect(
-    student: Any, settings: StudentSettings
-) -> None:
-    assert settings.adapters_dir
-    folder = write_adapter(settings.adapters_dir, "changed@v1", seed=7)
-    prompt = PROMPTS[0] * 14  # longer than a cache block, so the prefix cache is in play
-    before = text_of(await collect(student, prompt, Sampling(20), adapter="changed"))
-    assert text_of(await collect(student, prompt, Sampling(20), adapter="changed")) == before
-    await student.unload_adapter("changed")
-    shutil.rmtree(folder)
-    write_adapter(settings.adapters_dir, "changed@v1", seed=8)
-    await student.load_adapter("changed")
-    assert text_of(await collect(student, prompt, Sampling(20), adapter="changed")) != before
-    shutil.rmtree(folder.parent)
-
-
-async def test_weights_that_only_the_engine_can_refuse_do_not_kill_it(
-    student: Any, settings: StudentSettings
-) -> None:
-    assert settings.adapters_dir
-    folder = write_adapter(settings.adapters_dir, "odd@v1")
-    stem = "base_model.model.model.layers.0.self_attn.unheard_of"
-    write_safetensors(
-        folder / "adapter_model.safetensors",
-        {f"{stem}.lora_A.weight": np.ones((8, 64)), f"{stem}.lora_B.weight": np.ones((64, 8))},
-    )
-    try:
-        for _ in range(2):
-            with pytest.raises(AdapterRefusedError, match="the engine does not take it") as caught:
-                await collect(student, PROMPTS[0], adapter="odd")
-            assert len(caught.value.message) < 600
-            assert str(settings.adapters_dir) not in caught.value.message
-    finally:
-        shutil.rmtree(folder.parent)
-    await collect(student, PROMPTS[0])
-
-
 async def test_more_adapters_than_a_batch_may_mix_are_served_in_turn(student: Any) -> None:
     refs = ["maths@v1", "maths@v2", "spare@v1"] * 3
     results = await asyncio.gather(*(collect(student, PROMPTS[0], adapter=ref) for ref in refs))
     assert [deltas[-1].adapter for deltas in results] == refs
 
 
-async def test_a_burst_of_mixed_requests_leaves_nothing_behind(student: Any) -> None:
+async def test_a_burst_of_mixed_requests_leaves_nothing_behind(
+    student: Any, is_idle: IsIdle
+) -> None:
     async def one(number: int) -> str:
         sampling = Sampling(1 + number % 40, streamed=number % 2 == 0, with_gaps=number % 3 == 0)
         adapter = ("", "maths", "spare")[number % 3]
@@ -237,28 +155,8 @@ async def test_a_burst_of_mixed_requests_leaves_nothing_behind(student: Any) -> 
         return "done"
 
     assert await asyncio.gather(*(one(number) for number in range(100))) == ["done"] * 100
-    await assert_engine_idle(student)
+    await assert_idle(is_idle)
     assert student.in_flight == 0
-
-
-async def test_a_bad_default_adapter_stops_the_start_at_once(
-    model: Path, settings: StudentSettings
-) -> None:
-    from services.student.vllm_engine import VllmStudent
-
-    bad = settings.model_copy(update={"default_adapter": "refused"})
-    with pytest.raises(ConfigurationError, match=r"student\.default_adapter: .*use_dora"):
-        VllmStudent(bad, model=str(model), name="tiny")
-
-
-async def test_a_folder_that_holds_no_model_stops_the_start(
-    tmp_path: Path, settings: StudentSettings
-) -> None:
-    from services.student.vllm_engine import VllmStudent
-
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ConfigurationError, match="the student broken does not start"):
-        VllmStudent(settings, model=str(tmp_path), name="broken")
 
 
 def children_of(pid: int) -> list[int]:
