@@ -60,7 +60,7 @@ def _add(name: str, summary: str, *, last: str) -> None:
         as_json: _Json = False,
     ) -> None:
         from training import commands
-        from training.inference import RayCluster
+        from training.worker import RayCluster
 
         place = commands.Place(config, data, out)
         if dry_run:

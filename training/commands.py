@@ -14,12 +14,12 @@ from rich.table import Column, Table
 
 from training.checking import check as check_all
 from training.config import Config, load_config
-from training.inference import RayCluster
 from training.plan import Planned, plan
 from training.progress import Progress
 from training.run import Run, Standing
 from training.stage import Estimate
 from training.stages import load_stages
+from training.worker import RayCluster
 
 INTERRUPTED = 130
 """Exit code of a shell for what Ctrl-C ended."""

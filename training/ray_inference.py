@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from services.common.errors import ConfigurationError, NesycdError, StudentUnavailableError
-from training.inference import Item, RayCluster, Result, Worker
 from training.progress import Advance
 from training.row_file import Row, RowFile, parse_row
+from training.worker import Item, RayCluster, Result, Worker
 
 # Read by Ray when it is imported; as in services/cluster.py.
 _ENVIRONMENT = {

@@ -14,10 +14,10 @@ from services.common import prompts
 from services.common.errors import ConfigurationError
 from training import manifest as manifests
 from training.config import Config
-from training.inference import RayCluster
 from training.manifest import MANIFEST, StageManifest
 from training.progress import Progress
 from training.stage import Estimate, Job, Stage
+from training.worker import RayCluster
 
 _KEY_DIGITS = 12
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from training.config import Config
-from training.inference import RayCluster
 from training.manifest import Value
 from training.progress import Progress
+from training.worker import RayCluster
 
 
 @dataclass(frozen=True, slots=True)

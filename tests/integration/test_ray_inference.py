@@ -16,8 +16,9 @@ from services.common.errors import (
 )
 from tests.ray_workers import Number, Square, Squaring
 from training import ray_inference
-from training.inference import RayCluster, work_through
+from training.inference import work_through
 from training.row_file import RowFile, read_rows
+from training.worker import RayCluster
 
 pytestmark = [
     pytest.mark.integration,

@@ -13,10 +13,11 @@ from services.common.settings import KnowledgeSettings, ReasonerSettings, Studen
 from training.evaluation.dumps import Section, without
 from training.evaluation.score import Answered
 from training.evaluation.systems import PAPER_THRESHOLD, SYSTEMS, Gate, Role, Variant
-from training.inference import RayCluster, finish_rows
+from training.inference import finish_rows
 from training.progress import Progress
 from training.row_file import RowFile, read_rows
 from training.rows import Attempt, Question
+from training.worker import RayCluster
 
 if TYPE_CHECKING:
     from training.answering import Answerer, System

@@ -30,9 +30,9 @@ from training.evaluation.results import Results, benchmarks
 from training.evaluation.run_setup import ATTEMPTS, engine_settings
 from training.evaluation.systems import SYSTEMS, Role, Variant, refusal
 from training.evaluation.writing import write_results
-from training.inference import RayCluster
 from training.manifest import checksum_of, file_checksum
 from training.progress import Progress
+from training.worker import RayCluster
 
 MADE_WITH: Final = "made-with.json"
 
