@@ -105,6 +105,7 @@ MAY_IMPORT = {
         "training.manifest",
         "training.progress",
         "training.stage",
+        "training.worker",
         *TRAINING_ROWS,
     },
     "training": {
