@@ -15,7 +15,6 @@ the time taken from first to last row.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import random
 import tempfile
@@ -35,6 +34,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench import record
+from tests.unit.training.teachers.endpoint_server import completion, refusal
 from training.config import EndpointTeacher, TeachConfig
 from training.inference import work_through
 from training.row_file import RowFile, read_rows
@@ -42,6 +42,8 @@ from training.rows import Question, Rationale
 from training.teachers.writing import RationaleWriter, wanted
 
 GOAL = 0.95
+REPLY = completion("One step. Therefore, the answer is 3.").content
+OVER = refusal(HTTPStatus.TOO_MANY_REQUESTS, "over the limit").content
 
 
 @dataclass
@@ -86,16 +88,15 @@ def serve(control: Connection, reply_s: float) -> None:
                 seen.over += not fits
                 stay = reply_s * draw.uniform(0.5, 1.5)
             if not fits:
-                self._reply(HTTPStatus.TOO_MANY_REQUESTS, {"error": {"message": "over the limit"}})
+                self._reply(HTTPStatus.TOO_MANY_REQUESTS, OVER)
                 return
             time.sleep(stay)
             with lock:
                 inside -= 1
                 seen.stays.append((came, time.perf_counter()))
-            self._reply(HTTPStatus.OK, COMPLETION)
+            self._reply(HTTPStatus.OK, REPLY)
 
-        def _reply(self, status: HTTPStatus, body: object) -> None:
-            content = json.dumps(body).encode()
+        def _reply(self, status: HTTPStatus, content: bytes) -> None:
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
@@ -113,22 +114,6 @@ def serve(control: Connection, reply_s: float) -> None:
             seen.stays.sort()
             control.send(seen)
             seen, limit = Occupancy([]), message
-
-
-COMPLETION = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "mentor",
-    "choices": [
-        {
-            "index": 0,
-            "finish_reason": "stop",
-            "message": {"role": "assistant", "content": "One step. Therefore, the answer is 3."},
-        }
-    ],
-    "usage": {"prompt_tokens": 60, "completion_tokens": 12, "total_tokens": 72},
-}
 
 
 @contextmanager
