@@ -24,6 +24,15 @@ from services.student.protocol import Sampling
 from tests.contract.student_suite import PROMPTS, StudentSuite, collect, text_of, write_adapters
 from tests.tiny_models import write_adapter, write_safetensors
 
+ENGINE_TESTS = [
+    pytest.mark.integration,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(600),
+    # vLLM's own imports warn; none of it comes from this code.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:vllm"),
+]
+
 Start = Callable[[Path, StudentSettings], Any]
 IsIdle = Callable[[], Awaitable[bool]]
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,21 +16,15 @@ import pytest_asyncio
 
 from services.common import prompts
 from services.common.settings import Settings, StudentSettings
+from services.student.factory import open_student
 from services.student.models import student_folder
 from services.student.protocol import Delta, Sampling
-from tests.contract.engine_suite import engine_settings
+from tests.contract.engine_suite import ENGINE_TESTS, engine_settings
 from tests.contract.student_suite import PROMPTS, collect
 from tests.needs import missing
 from tests.tiny_models import LORA_CONFIG, build_model, write_safetensors
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(600),
-    # vLLM's own imports warn; none of it comes from this code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:vllm"),
-]
+pytestmark = ENGINE_TESTS
 
 GAPS = Sampling(40, with_gaps=True)
 READ = [
@@ -54,21 +48,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> StudentSettings:
 
 
 @contextmanager
-def on_transformers(model: Path, settings: StudentSettings) -> Iterator[Any]:
-    from services.student.offline.student import TransformersStudent
-
-    student = TransformersStudent(settings, model=str(model), name=model.name)
-    try:
-        yield student
-    finally:
-        student.shutdown()
-
-
-@contextmanager
-def on_vllm(model: Path, settings: StudentSettings) -> Iterator[Any]:
-    from services.student.vllm_engine import VllmStudent
-
-    student = VllmStudent(settings, model=str(model), name=model.name)
+def running(
+    backend: Literal["transformers", "vllm"], model: Path, settings: StudentSettings
+) -> Iterator[Any]:
+    chosen = settings.model_copy(update={"backend": backend, "model": str(model)})
+    student = open_student(Settings(student=chosen))
     try:
         yield student
     finally:
@@ -77,13 +61,13 @@ def on_vllm(model: Path, settings: StudentSettings) -> Iterator[Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def student(model: Path, settings: StudentSettings) -> AsyncIterator[Any]:
-    with on_transformers(model, settings) as student:
+    with running("transformers", model, settings) as student:
         yield student
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def vllm_student(model: Path, settings: StudentSettings) -> AsyncIterator[Any]:
-    with on_vllm(model, settings) as student:
+    with running("vllm", model, settings) as student:
         yield student
 
 
@@ -181,9 +165,9 @@ async def test_the_real_student_is_the_same_on_both(tmp_path: Path) -> None:
         ]
 
     tokens: dict[str, list[list[int]]] = {}
-    with on_transformers(model, settings) as student:
+    with running("transformers", model, settings) as student:
         ours = await completions(student)
-    with on_vllm(model, settings) as student:
+    with running("vllm", model, settings) as student:
         theirs = await completions(student)
     assert all(mine == other for mine, other in tokens.values())
     assert [delta.text for delta in ours[:20]] != [delta.text for delta in ours[20:]]

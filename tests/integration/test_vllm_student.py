@@ -21,18 +21,18 @@ from services.common.errors import (
 )
 from services.common.settings import StudentSettings
 from services.student.protocol import FinishReason, Sampling
-from tests.contract.engine_suite import EngineSuite, IsIdle, Start, assert_idle, engine_settings
+from tests.contract.engine_suite import (
+    ENGINE_TESTS,
+    EngineSuite,
+    IsIdle,
+    Start,
+    assert_idle,
+    engine_settings,
+)
 from tests.contract.student_suite import PROMPTS, collect, text_of
 from tests.tiny_models import CONTEXT, build_model
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(600),
-    # vLLM's own imports warn; none of it comes from this code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:vllm"),
-]
+pytestmark = ENGINE_TESTS
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def check_servable(fit: FitConfig, student: str, *, max_rank: int) -> None:
     Raises: ConfigurationError with the service's own reason.
     """
     folder = Path(student).expanduser()
-    found = [_LINEAR.search(name) for name in _matrices(folder)] if student else []
+    found = [_LINEAR.search(name) for name in _matrices(folder)]
     linear = {match[2] for match in found if match}
     layers = max((int(match[1]) + 1 for match in found if match), default=fit.last_layers or 0)
     settings = lora_settings(fit, layers=layers)

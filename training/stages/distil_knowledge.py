@@ -16,7 +16,12 @@ from training.manifest import Value
 from training.row_file import RowFile, read_rows
 from training.rows import Attempt, Lesson, Question
 from training.stage import Estimate, Job
-from training.teachers.factory import open_teacher, requests_in_flight, teacher_settings
+from training.teachers.factory import (
+    open_teacher,
+    prepare_teacher,
+    requests_in_flight,
+    teacher_settings,
+)
 
 LESSONS = "lessons.jsonl"
 _PASSES = 2
@@ -93,6 +98,7 @@ class DistilKnowledge:
             graph=config.graph,
         )
         with RowFile(job.folder / LESSONS, Lesson) as rows:
+            prepare_teacher(config.teacher, job.progress.say)
             finish_rows(
                 mistakes,
                 rows,

@@ -18,7 +18,6 @@ from services.student.packaged_models import PACKAGED_MODELS
 from training.config import Config, FitConfig
 from training.examples import chain_of_thought
 from training.fitting.fit import fit_adapter
-from training.fitting.lora import check_servable
 from training.fitting.spec import FitSpec
 from training.manifest import Value
 from training.row_file import read_rows, write_rows
@@ -65,7 +64,6 @@ class Fit:
     def estimate(self, job: Job) -> Estimate:
         """Tokens from characters, seconds from a measured speed."""
         fit = self._fit(job.config)
-        check_servable(fit, job.config.student.model, max_rank=job.config.student.max_lora_rank)
         rows = prompt = completion = 0
         for example in self._examples(job):
             rows += 1

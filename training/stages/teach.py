@@ -16,6 +16,7 @@ from training.rows import Question, Rationale
 from training.stage import Estimate, Job
 from training.teachers.factory import (
     check_teacher,
+    prepare_teacher,
     requests_in_flight,
     teacher_name,
     teacher_settings,
@@ -97,6 +98,7 @@ class Teach:
         # What a file does not have, it will not have in a second pass either.
         passes = 1 if isinstance(teacher, RecordedTeacher) else _PASSES
         with RowFile(job.folder / RATIONALES, Rationale) as rows:
+            prepare_teacher(teacher, job.progress.say)
             finish_rows(
                 items,
                 rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 
 from services.common.errors import ConfigurationError
 from services.common.settings import load_settings
+from services.student.models import prepare_student
 from training.config import EndpointTeacher, LocalTeacher, RecordedTeacher, Teacher
 from training.teachers.fake import ScriptedTeacher
 from training.teachers.ledger import LEDGER, Ledger
@@ -18,6 +20,18 @@ from training.teachers.recorded import RecordedRationales
 
 _IN_FLIGHT = 64  # of teachers that answer at once
 _LOCAL_WRITES = ("backend", "model", "dtype", "max_model_len", "adapters_dir", "default_adapter")
+
+
+def prepare_teacher(spec: Teacher, on_progress: Callable[[str], None]) -> None:
+    """Fetches and converts the model of a local teacher, where that has to be done; or nothing.
+
+    `on_progress` gets one short line before each step that takes long.
+
+    Raises:
+        ConfigurationError: as `services.student.models.prepare_student`.
+    """
+    if isinstance(spec, LocalTeacher) and spec.student.backend != "scripted":
+        prepare_student(load_settings().model_copy(update={"student": spec.student}), on_progress)
 
 
 def open_teacher(spec: Teacher, ledger_folder: Path) -> OpenTeacher:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
 from services.common.errors import ConfigurationError
+from services.common.settings import Settings
 from training.config import Teacher
+from training.teachers import factory
 from training.teachers.endpoint import ChatEndpoint
 from training.teachers.factory import (
     check_teacher,
     open_teacher,
+    prepare_teacher,
     requests_in_flight,
     teacher_name,
     teacher_settings,
@@ -42,6 +46,19 @@ async def test_each_kind_opens_its_teacher(tmp_path: Path, monkeypatch: pytest.M
         teacher = open_teacher(spec(**values), tmp_path)
         assert type(teacher) is kind
         await teacher.close()
+
+
+def test_only_a_local_model_has_to_be_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(settings: Settings, on_progress: Callable[[str], None]) -> str:
+        on_progress(f"fetching {settings.student.model}")
+        return ""
+
+    monkeypatch.setattr(factory, "prepare_student", prepare)
+    said: list[str] = []
+    kinds = [ENDPOINT, LOCAL, {"kind": "scripted"}, {"kind": "local", "student": {"model": "a/b"}}]
+    for values in kinds:
+        prepare_teacher(spec(**values), said.append)
+    assert said == ["fetching a/b"]
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
