@@ -17,6 +17,7 @@ from services.common import answers
 from services.common.records import Entry, Note
 from services.knowledge.content import NoteRow
 from training.distilling.lessons import Cause, Lines, RefusedError
+from training.distilling.prompts import EXAMPLES
 from training.repetition import is_repetitive
 from training.rows import Question
 
@@ -53,6 +54,21 @@ def check_lines(lines: Lines, question: Question) -> None:
             f"it mentions {told}, which belongs to this question alone; write what holds for all "
             f"questions of the kind",
         )
+
+
+def check_own(lines: Lines) -> None:
+    """Refuses points of the worked examples. Raises: RefusedError."""
+    if copied := copied_from_examples((*lines.learning_summary, *lines.supplementary_knowledge)):
+        raise RefusedError(
+            Cause.COPY,
+            f"it repeats a point of another question's notes, {copied[0]!r}; write of this kind of "
+            f"question alone",
+        )
+
+
+def copied_from_examples(points: Sequence[str]) -> tuple[str, ...]:
+    """The points that stand in the worked examples of the prompt; small teachers repeat them."""
+    return tuple(point for point in points if point.casefold().strip().rstrip(".") in EXAMPLES)
 
 
 def leaked_by(texts: Sequence[str], question: Question) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from training.distilling.checks import check_lines
+from training.distilling.checks import check_lines, check_own
 from training.distilling.lessons import Cause, Lines, RefusedError, read_lines
 from training.distilling.prompts import ask, ask_again
 from training.row_file import Row
@@ -119,4 +119,5 @@ class Distiller:
             )
         lines = read_lines(reply.text, graph=self._graph)
         check_lines(lines, question)
+        check_own(lines)
         return lines

@@ -18,7 +18,7 @@ from services.knowledge.content import ROWS, body_fields, fields_of
 from services.knowledge.rules.check import check_rules
 from services.knowledge.rules.language import Clause
 from services.knowledge.rules.parsing import parse_rule
-from training.distilling.checks import first_fault, leaked_by
+from training.distilling.checks import copied_from_examples, first_fault, leaked_by
 from training.row_file import Row
 from training.rows import Lesson, Question
 
@@ -32,6 +32,7 @@ class Rejection(StrEnum):
     REFUSED = "every reply refused"
     INVALID = "invalid"
     LEAK = "leak"
+    COPY = "copied from the examples"
     UNSOUND = "unsound with the other rules"
     DUPLICATE = "duplicate"
 
@@ -129,15 +130,20 @@ def _sort(entry: Entry, question: Question, found: Sorted) -> None:
     if leaked := leaked_by(_texts(entry.body), question):
         found.reject(entry, Rejection.LEAK, f"it mentions {', '.join(map(repr, leaked))}")
         return
+    if isinstance(entry.body, Note) and (copied := copied_from_examples(_points(entry.body))):
+        found.reject(entry, Rejection.COPY, f"it repeats {copied[0]!r}")
+        return
     if isinstance(entry.body, Rule):
         entry = replace(entry, body=Rule(str(parse_rule(entry.body.text))))
     found.entries.append(entry)
 
 
 def _texts(body: Body) -> tuple[str, ...]:
-    if isinstance(body, Note):
-        return (*body.learning_summary, *body.supplementary_knowledge)
-    return (body.text,)
+    return _points(body) if isinstance(body, Note) else (body.text,)
+
+
+def _points(note: Note) -> tuple[str, ...]:
+    return (*note.learning_summary, *note.supplementary_knowledge)
 
 
 def _rejected_lesson(lesson: Lesson, question: Question) -> Rejected:

@@ -24,6 +24,7 @@ class Cause(StrEnum):
     LIMITS = "limits"
     REPETITION = "repetition"
     LEAK = "leak"
+    COPY = "copy"
 
 
 class RefusedError(ValueError):

@@ -120,6 +120,14 @@ _SHOTS: Final = (
 )
 
 
+EXAMPLES: Final = frozenset(
+    point.casefold().rstrip(".")
+    for shot in _SHOTS
+    for point in (*shot.lines.learning_summary, *shot.lines.supplementary_knowledge)
+)
+"""The points of the worked examples, folded as `training.distilling.checks` compares them."""
+
+
 def ask(question: str, solution: str, gold: str, *, graph: bool) -> tuple[Message, ...]:
     """The conversation that ends where the teacher is to write.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.distilling.checks import check_lines, leaked_by
+from training.distilling.checks import check_lines, check_own, copied_from_examples, leaked_by
 from training.distilling.lessons import Lines, RefusedError
 from training.rows import Question
 
@@ -83,3 +83,15 @@ def test_what_is_no_lesson_is_refused(points, reason):
     with pytest.raises(RefusedError) as caught:
         check_lines(Lines(points, ("A swap changes two places.",)), CHOICE)
     assert str(caught.value).startswith(reason)
+
+
+def test_a_point_of_the_worked_examples_is_refused_and_told():
+    copied = "list the four ways in which the copies combine, and count"
+    with pytest.raises(RefusedError, match=f"copy: it repeats .*'{copied}'; write of this kind"):
+        check_own(Lines(("Look at each step.", copied), ("A sum has terms.",)))
+
+
+def test_only_whole_points_count_as_copied():
+    assert (
+        copied_from_examples(["List the four ways.", "Power is one volt times one ampere."]) == ()
+    )

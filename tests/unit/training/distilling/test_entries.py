@@ -150,3 +150,12 @@ def test_of_equal_rules_and_facts_the_first_stays():
 def test_a_lesson_about_no_known_question_is_named():
     with pytest.raises(ConfigurationError, match=r"lesson 'q1': question: there is no 'q1'"):
         sort_lessons([lesson("q1")], {})
+
+
+def test_a_note_with_a_point_of_the_worked_examples_is_rejected():
+    copied = "One watt is one volt times one ampere."
+    found = sort(lesson("q1", supplementary_knowledge=("A sum has terms.", copied)))
+    assert found.entries == []
+    (row,) = found.rejected
+    assert (row.key, row.cause) == ("note.q1", Rejection.COPY)
+    assert row.reason == f"it repeats {copied!r}"
