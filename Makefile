@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK ?= requirements/cpu.lock
+REAL := training/configs/bbh-smollm2.toml
 PIP := $(BIN)/python -m pip install --no-deps --no-compile
 PACKAGES := $(VENV)/.packages-$(notdir $(LOCK))
 READY := $(VENV)/.ready-$(notdir $(LOCK))
 # Where a CPU build of torch comes from when the configured package index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup run test integration e2e kill lint format type proto bench lock clean
+.PHONY: help setup run sample test integration e2e kill lint format type proto bench lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,10 +30,14 @@ $(READY): $(PACKAGES) pyproject.toml
 	@$(PIP) --no-build-isolation --quiet --editable .
 	@touch $@
 
+# A distilled student and its knowledge, as training packs them (training/sample/README.md).
 run: $(READY) ## Load the sample knowledge, serve, ask a question. ONCE=1: stop after the answer.
-	$(BIN)/nesycd setup
-	$(BIN)/nesycd kb load kb_loader/sample
-	$(BIN)/nesycd serve --ask-sample $(if $(ONCE),--once)
+	@cd training/sample && set -ae && . ./nesycd.env && nesycd=$(abspath $(BIN)/nesycd) && \
+	  $$nesycd setup && $$nesycd kb load dump && $$nesycd serve --ask-sample $(if $(ONCE),--once)
+
+sample: $(READY) ## Make the sample anew, by the real run: hours. DATA=DIR holds the files its configuration names.
+	$(BIN)/nesycd train run $(REAL) --data $(DATA) --out runs/bbh
+	$(BIN)/python -m training.sample $$($(BIN)/nesycd train package $(REAL) --data $(DATA) --out runs/bbh)
 
 test: $(READY) ## The fast suite.
 	$(BIN)/python -m pytest -m "not integration and not e2e" $(ARGS)
