@@ -14,9 +14,14 @@ _TENTHS = tuple(i / 10 for i in range(1, 11))
 
 
 class Metrics:
-    """One set of metrics on one registry, so that tests do not share counts."""
+    """One set of metrics on one registry, so that tests do not share counts.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: of this set alone.
+        has_certificate: whether TLS is served; without it no expiry is exposed.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, has_certificate: bool = False) -> None:
         self.registry = registry
         self.requests = Counter(
             "nesycd_requests", "Calls ended, by method and status code.",
@@ -65,6 +70,11 @@ class Metrics:
         self.upstream_up = Gauge(
             "nesycd_upstream_up", "1 when the inner service is ready, otherwise 0.",
             registry=registry,
+        )  # fmt: skip
+        self.certificate_expiry = Gauge(
+            "nesycd_certificate_expiry_timestamp_seconds",
+            "Unix time at which the served certificate ends; absent without TLS.",
+            registry=registry if has_certificate else None,
         )  # fmt: skip
         for decision in GateDecision:
             self.gate_decisions.labels(decision.value)
