@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Sequence
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -22,6 +23,7 @@ from services.common.settings import GatewaySettings, Settings
 from services.gateway.edge import SERVICES, Edge
 from services.gateway.tls import open_certificate
 from services.gateway.upstream import Upstream
+from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 
 _NAMES = tuple(service.full_name for service in SERVICES)
 
@@ -86,7 +88,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Starts to accept calls; health says NOT_SERVING until the upstream is ready."""
-        await self._report(False)
+        await self._report(None)
         await self._server.start()
         if self._probed is not None:
             await self._probed.start()
@@ -113,8 +115,11 @@ class Gateway:
         self._metrics_server.server_close()
         log.info("gateway_stopped")
 
-    async def _report(self, ready: bool) -> None:
+    async def _report(self, described: pb.DescribeResponse | None) -> None:
+        ready = described is not None
         self._metrics.upstream_up.set(ready)
+        if described is not None and described.knowledge_ready:
+            self._metrics.release_is(described.kb_release, now_s=time.time())
         status = health_pb2.HealthCheckResponse
         for service in ("", *_NAMES):
             await self._health.set(service, status.SERVING if ready else status.NOT_SERVING)
