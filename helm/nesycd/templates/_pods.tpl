@@ -1,9 +1,13 @@
 {{/* What pods have in common. */}}
 
-{{/* Where and how a pod runs: root, part (its values). */}}
+{{/* Where and how a pod runs: root, part (its values), component; user, if an image needs its own. */}}
 {{- define "nesycd.placement" -}}
+{{- $context := .root.Values.podSecurityContext }}
+{{- with .user }}
+{{- $context = merge (dict "runAsUser" . "runAsGroup" . "fsGroup" .) $context }}
+{{- end -}}
 securityContext:
-  {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+  {{- toYaml $context | nindent 2 }}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -94,5 +98,26 @@ annotations:
   persistentVolumeClaim:
     claimName: {{ include "nesycd.claim" (dict "root" .root "name" "adapters") }}
     readOnly: true
+{{- end }}
+{{- end }}
+
+{{/* Resources, with numbers in the form that Kubernetes gives them back (1 -> "1", 0.5 -> "500m"): KubeRay
+     writes the whole worker list again, and Helm 4 takes another form for another's change. */}}
+{{- define "nesycd.resources" -}}
+{{- range $kind := list "requests" "limits" }}
+{{- with index $ $kind }}
+{{ $kind }}:
+  {{- range $name, $quantity := . }}
+  {{- $text := toString $quantity }}
+  {{- if regexMatch "^[0-9]*\\.[0-9]+$" $text }}
+  {{- $text = printf "%dm" (mulf (float64 $text) 1000 | int) }}
+  {{- end }}
+  {{ $name }}: {{ $text | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- with $.claims }}
+claims:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}

@@ -125,7 +125,7 @@ spec:
         failureThreshold: 12
       {{- with .part.resources }}
       resources:
-        {{- toYaml . | nindent 8 }}
+        {{- include "nesycd.resources" . | trim | nindent 8 }}
       {{- end }}
       volumeMounts:
         {{- include "nesycd.mounts" (dict "root" .root "knowledge" (not .head) "adapters" (not .head)) | nindent 8 }}
