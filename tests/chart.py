@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ def helm(
     more = () if values is None else ("-f", "-")
     return subprocess.run(
         [tool(major), *words, *more],
-        input=None if values is None else yaml.safe_dump(values),
+        input=None if values is None else json.dumps(values),
         capture_output=True,
         text=True,
         timeout=timeout_s,

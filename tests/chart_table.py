@@ -56,10 +56,11 @@ def leaves(defaults: dict[str, object], before: str = "") -> list[str]:
 
 def table(text: str) -> str:
     """The table, in Markdown."""
-    rows = ["| value | default | meaning |", "|---|---|---|"]
-    for value in documented(text):
-        rows.append(f"| `{value.path}` | {_default(value.default)} | {value.meaning} |")
-    return "\n".join(rows) + "\n"
+    rows = [
+        f"| `{value.path}` | {_default(value.default)} | {value.meaning} |"
+        for value in documented(text)
+    ]
+    return "\n".join(["| value | default | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
 def _default(value: object) -> str:
