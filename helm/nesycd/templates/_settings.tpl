@@ -40,6 +40,7 @@
   "serve.http_port" "nothing: it is 8000"
   "gateway.host" "nothing: it is every address"
   "gateway.port" "gateway.service.port"
+  "gateway.health_port" "nothing: it is 50052"
   "gateway.metrics_port" "nothing: it is 9464"
   "gateway.upstream" "nothing: it is the RayService's"
   "gateway.tls_certificate" "gateway.tls"

@@ -96,7 +96,7 @@ CONTRADICTING: tuple[tuple[dict[str, Any], str], ...] = (
     (
         {"gateway": {"terminationGracePeriodSeconds": 35}},
         (
-            "gateway.terminationGracePeriodSeconds=35 must be above gateway.preStopSeconds=5 and "
+            "gateway.terminationGracePeriodSeconds=35 must be above settings.gateway.shutdown_delay_s=5 and "
             "settings.gateway.drain_s=30 together"
         ),
     ),
@@ -114,8 +114,8 @@ CONTRADICTING: tuple[tuple[dict[str, Any], str], ...] = (
     (
         {"knowledge": {"persistence": {"enabled": False}}},
         (
-            "loader.enabled with the embedded store needs knowledge.persistence.enabled: the loader "
-            "and the readers share a volume"
+            "loader.enabled with the embedded store needs knowledge.persistence.enabled: the "
+            "loader and the readers share a volume"
         ),
     ),
     (

@@ -90,8 +90,9 @@ def test_the_default_profile_is_the_golden_one() -> None:
         (
             "ha",
             (
-                "Deployment HorizontalPodAutoscaler Job NetworkPolicy*4 PersistentVolumeClaim*2 Pod "
-                "PodDisruptionBudget*2 PodMonitor RayService Service ServiceAccount*3 ServiceMonitor"
+                "Deployment HorizontalPodAutoscaler Job NetworkPolicy*4 PersistentVolumeClaim*2 "
+                "Pod PodDisruptionBudget*2 PodMonitor RayService Service ServiceAccount*3 "
+                "ServiceMonitor"
             ),
         ),
     ],

@@ -130,6 +130,7 @@ def test_ports_are_those_that_the_processes_listen_on() -> None:
             assert declared == {
                 "grpc": settings.gateway.port,
                 "metrics": settings.gateway.metrics_port,
+                "health": int(pod.environment()["NESYCD_GATEWAY__HEALTH_PORT"]),
             }
         elif pod.part.startswith("RayService"):
             assert declared["serve-grpc"] == settings.serve.grpc_port

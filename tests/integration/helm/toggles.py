@@ -120,8 +120,13 @@ TOGGLES: Mapping[str, dict[str, Any]] = {
     "dump in the image": {"loader": {"source": {"kind": "path", "path": "/opt/dump"}}},
     "tls": {"gateway": {"tls": {"enabled": True, "existingSecret": "cert"}}},
     "mutual tls": {
-        "gateway": {"tls": {"enabled": True, "existingSecret": "cert", "clientCAKey": "ca.crt"}}
+        "gateway": {"tls": {"enabled": True, "existingSecret": "cert", "clientCAKey": "ca.crt"}},
+        "test": {"tlsSecret": "client"},
     },
+    "tls by a known authority": {
+        "gateway": {"tls": {"enabled": True, "existingSecret": "cert", "caKey": ""}}
+    },
+    "tracing": {"settings": {"tracing": {"endpoint": "http://collector:4317"}}},
     "load balancer": {
         "gateway": {
             "service": {
