@@ -96,8 +96,8 @@ CONTRADICTING: tuple[tuple[dict[str, Any], str], ...] = (
     (
         {"gateway": {"terminationGracePeriodSeconds": 35}},
         (
-            "gateway.terminationGracePeriodSeconds=35 must be above settings.gateway.shutdown_delay_s=5 and "
-            "settings.gateway.drain_s=30 together"
+            "gateway.terminationGracePeriodSeconds=35 must be above "
+            "settings.gateway.shutdown_delay_s=5 and settings.gateway.drain_s=30 together"
         ),
     ),
     (
