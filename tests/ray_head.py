@@ -1,4 +1,4 @@
-"""A real Ray head on this machine, as a RayService's head pod would be, for KubeRay to deploy into."""
+"""A real Ray head on this machine, in place of a RayService's pods: KubeRay deploys into it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RayHead:
     log: Path
 
     def deployments(self) -> dict[str, Any]:
-        """Every deployment of the application `nesycd`, as Ray tells it; empty before there is one."""
+        """Every deployment of the application `nesycd`; empty before there is one."""
         request = f"{self.url}/api/serve/applications/"
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
