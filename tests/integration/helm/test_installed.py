@@ -100,7 +100,7 @@ def test_a_profile_is_installed_tested_upgraded_rolled_back_and_uninstalled(
     before = release.names()
     said = release.deploy("install", *PROFILES[profile])
     assert "helm test demo" in said
-    assert _loader_ran(release, times=1)
+    wait_for("the loader's Job", lambda: _loader_ran(release, times=1))
     wait_for("a Ray cluster with its pods", lambda: _has_head_and_worker(release))
 
     assert "Succeeded" in release.helm("test", "demo")
@@ -115,7 +115,7 @@ def test_a_profile_is_installed_tested_upgraded_rolled_back_and_uninstalled(
     assert "gate_threshold: 0.5" in release.serve_config()
     assert "max_replicas: 6" in release.serve_config()
     assert release.ray_clusters() == clusters
-    assert _loader_ran(release, times=2)
+    wait_for("the loader's second Job", lambda: _loader_ran(release, times=2))
 
     release.helm("rollback", "demo", "1", _WAIT[release.major], "--timeout", "5m")
     assert release.serve_config() == first
