@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import json
 import lzma
 import os
 from collections import Counter
@@ -15,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.chart import CHART, PROFILES, Object, helm, named, pods, render
+from tests.chart import CHART, PROFILES, RELEASE, Object, helm, named, pods, render
 from tests.integration.helm.toggles import TOGGLES
 from tests.kube_tools import HELMS
 from tests.needs import missing
@@ -215,7 +216,11 @@ def test_monitors_name_ports_that_exist() -> None:
     [endpoint] = named(objects, "ServiceMonitor")["spec"]["endpoints"]
     assert (endpoint["port"], ports["metrics"]) == ("metrics", 9464)
     [endpoint] = named(objects, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    for kind in ("ServiceMonitor", "PodMonitor"):
+        # By which dashboards and alerts tell releases apart.
+        assert "app.kubernetes.io/instance" in named(objects, kind)["spec"]["podTargetLabels"]
     for pod in pods(objects):
+        assert pod.labels["app.kubernetes.io/instance"] == RELEASE
         if pod.part.startswith("RayService"):
             declared = {port["name"]: port["containerPort"] for port in pod.containers[0]["ports"]}
             assert declared[endpoint["port"]] == 8080
@@ -233,7 +238,10 @@ def test_each_dashboard_and_alert_file_becomes_an_object_as_it_is() -> None:
         assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert item["metadata"]["namespace"] == "grafana"
     alerts = [yaml.safe_load(path.read_text()) for path in sorted(CHART.glob("alerts/*.yaml"))]
-    assert [item["spec"] for item in rules] == alerts
+    assert [item["spec"] for item in rules] == [
+        json.loads(json.dumps(rule).replace("docs/runbook.md", "https://wiki.example/runbook"))
+        for rule in alerts
+    ]
     assert all(item["metadata"]["labels"]["release"] == "prometheus" for item in rules)
 
 

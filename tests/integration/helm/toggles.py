@@ -177,7 +177,11 @@ TOGGLES: Mapping[str, dict[str, Any]] = {
             "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
             "podMonitor": {"enabled": True, "interval": "1m"},
             "dashboards": {"enabled": True, "namespace": "grafana", "annotations": {"f": "n"}},
-            "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
+            "alerts": {
+                "enabled": True,
+                "labels": {"release": "prometheus"},
+                "runbookUrl": "https://wiki.example/runbook",
+            },
         }
     },
 }
