@@ -56,9 +56,14 @@ def ray_option(service: Service, option: str) -> str:
     """What Ray told one of its processes on the command line."""
     for process in psutil.Process(service.process.pid).children(recursive=True):
         found = re.search(rf"--{option}=(\S+)", " ".join(process.cmdline()))
-        if found and found[1] != "0":
+        if found:
             return found[1]
     raise AssertionError(f"no process of Ray has --{option}")
+
+
+def session(service: Service) -> Path:
+    """The folder of the service's Ray."""
+    return Path(ray_option(service, "session-dir"))
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
@@ -136,7 +141,8 @@ def test_an_edit_is_traced_to_the_knowledge_base(channel, receiver):
 def test_the_replicas_metrics_are_on_the_port_of_their_node(service, channel):
     # Ray's port is on the machine's own address, which need not be the loopback.
     address = ray_option(service, "node-ip-address")
-    url = f"http://{address}:{ray_option(service, 'metrics-export-port')}/metrics"
+    (port,) = session(service).glob("metrics_export_port_*")
+    url = f"http://{address}:{port.read_text()}/metrics"
     stub = pb_grpc.ReasoningServiceStub(channel)
     stub.Reason(pb.ReasonRequest(question=UNSURE, adapter="maths"), timeout=60)
 
@@ -173,8 +179,11 @@ def test_the_request_id_is_in_the_log_of_the_replica_that_fails(service, channel
     with pytest.raises(grpc.RpcError) as caught:
         stub.Reason(request, timeout=60, metadata=(("x-request-id", "too-late"),))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    logs = Path(ray_option(service, "log-dir")).glob("*.err")
-    lines = [line for log in logs for line in log.read_text().splitlines()]
-    failed = [line for line in lines if '"event": "request_failed"' in line]
-    assert failed
-    assert all('"request_id": "too-late"' in line for line in failed)
+
+    def logged() -> list[str]:
+        logs = (session(service) / "logs").glob("worker-*.err")
+        lines = [line for log in logs for line in log.read_text().splitlines()]
+        return [line for line in lines if '"event": "request_failed"' in line]
+
+    until(lambda: bool(logged()), 20)
+    assert all('"request_id": "too-late"' in line for line in logged())
