@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import re
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import grpc
-import psutil
 import pytest
 
 from services.common import replica_metrics
 from services.genproto.nesycd.v1 import knowledge_pb2, knowledge_pb2_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
+from tests.ray_session import ray_metrics, ray_session
 from tests.service import Service, running_service
 from tests.tiny_models import write_adapter
 from tests.trace_receiver import Receiver, receiving
@@ -50,15 +48,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Ite
 def channel(service: Service) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(service.address) as channel:
         yield channel
-
-
-def ray_option(service: Service, option: str) -> str:
-    """What Ray told one of its processes on the command line."""
-    for process in psutil.Process(service.process.pid).children(recursive=True):
-        found = re.search(rf"--{option}=(\S+)", " ".join(process.cmdline()))
-        if found and found[1] != "0":
-            return found[1]
-    raise AssertionError(f"no process of Ray has --{option}")
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
@@ -134,20 +123,13 @@ def test_an_edit_is_traced_to_the_knowledge_base(channel, receiver):
 
 
 def test_the_replicas_metrics_are_on_the_port_of_their_node(service, channel):
-    # Ray's port is on the machine's own address, which need not be the loopback.
-    address = ray_option(service, "node-ip-address")
-    url = f"http://{address}:{ray_option(service, 'metrics-export-port')}/metrics"
     stub = pb_grpc.ReasoningServiceStub(channel)
     stub.Reason(pb.ReasonRequest(question=UNSURE, adapter="maths"), timeout=60)
-
-    def page() -> str:
-        return str(urllib.request.urlopen(url, timeout=10).read().decode())
-
     # A full queue, a failed lookup and a pool of connections are not to be had here.
     absent = {replica_metrics.REFUSED, replica_metrics.LOOKUP_FAILURES, replica_metrics.CONNECTIONS}
     expected = [f"ray_{one.name}" for one in replica_metrics.ALL if one not in absent]
-    until(lambda: all(name in page() for name in expected), 90)
-    text = page()
+    until(lambda: all(name in ray_metrics(service) for name in expected), 90)
+    text = ray_metrics(service)
 
     def samples(name: str) -> list[tuple[str, float]]:
         found = re.findall(rf"^ray_{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
@@ -173,8 +155,11 @@ def test_the_request_id_is_in_the_log_of_the_replica_that_fails(service, channel
     with pytest.raises(grpc.RpcError) as caught:
         stub.Reason(request, timeout=60, metadata=(("x-request-id", "too-late"),))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    logs = Path(ray_option(service, "log-dir")).glob("*.err")
-    lines = [line for log in logs for line in log.read_text().splitlines()]
-    failed = [line for line in lines if '"event": "request_failed"' in line]
-    assert failed
-    assert all('"request_id": "too-late"' in line for line in failed)
+
+    def logged() -> list[str]:
+        logs = (ray_session(service) / "logs").glob("worker-*.err")
+        lines = [line for log in logs for line in log.read_text().splitlines()]
+        return [line for line in lines if '"event": "request_failed"' in line]
+
+    until(lambda: bool(logged()), 20)
+    assert all('"request_id": "too-late"' in line for line in logged())

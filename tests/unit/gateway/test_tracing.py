@@ -3,6 +3,7 @@
 import asyncio
 import json
 import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,6 +16,7 @@ from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from tests.trace_receiver import receiving
 from tests.unit.gateway.test_edge import SURE, UNSURE, asked, failure, until
 
+DOC = Path(__file__).parents[3] / "docs" / "tracing.md"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -71,6 +73,16 @@ async def test_a_call_is_one_trace_with_a_span_for_each_of_its_parts(edge, recei
     assert told["nesycd.confidence"] == pytest.approx(0.1)
     assert not any(span.failed for span in found.values())
     assert {span.process for span in found.values()} == {"nesycd-test"}
+
+
+async def test_the_documentation_names_the_spans_and_their_attributes(edge, receiver):
+    doc = DOC.read_text("utf-8")
+    await edge.reasoning.Reason(asked(UNSURE))
+    await spans(receiver, "Reason", "reason")
+    rpcs = {"Reason", "reasoner Reason"}
+    assert {f"`{span.name}`" in doc for span in receiver.spans if span.name not in rpcs} == {True}
+    attributes = {name for span in receiver.spans for name in span.attributes}
+    assert {f"`{name.removeprefix('nesycd.')}`" in doc for name in attributes} == {True}
 
 
 async def test_the_callers_trace_goes_on(edge, receiver):
