@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import psutil
 
@@ -21,6 +22,9 @@ from tests.service import free_port
 
 ROOT = Path(__file__).parents[1]
 _START_S = 180.0
+# A token left in the home folder by another Ray would make this one ask for it, and drivers that
+# join a cluster do not send it by themselves.
+_NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def ray_head(
             env={
                 **os.environ,
                 **cluster._ENVIRONMENT,
+                **_NO_TOKEN,
                 # Every second instead of every ten: tests do not wait for metrics.
                 "RAY_metrics_report_interval_ms": "1000",
                 # Workers import this checkout, whatever package is installed.
@@ -72,7 +77,8 @@ def ray_head(
     head = RayHead(f"{_own_address()}:{port}", f"127.0.0.1:{metrics}", f"127.0.0.1:{rest}")
     try:
         _wait_for(head, process, log)
-        yield head
+        with mock.patch.dict(os.environ, _NO_TOKEN):
+            yield head
     finally:
         _end(process)
         shutil.rmtree(folder, ignore_errors=True)
