@@ -7,7 +7,7 @@ settings from the environment.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
@@ -15,14 +15,16 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from services.common import logs
+from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.settings import Settings
 from services.knowledge.editing import Editor
 from services.knowledge.factory import open_knowledge_base
-from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
+from services.knowledge.protocol import KnowledgeQuery, Lookup, PooledStore, Release
 from services.knowledge.service.servicer import KnowledgeServicer
 from services.reasoner.knowledge_rpcs import KnowledgeRpcs
 from services.reasoner.servicer import ReasonerServicer
 from services.remote import RemoteKnowledge, RemoteStudent
+from services.replica_metrics import KnowledgeMetrics, StudentMetrics
 from services.student.factory import open_student
 from services.student.protocol import AdapterInfo, Delta, Sampling, StudentInfo
 
@@ -42,14 +44,17 @@ class StudentDeployment:
     def __init__(self, settings: Settings) -> None:
         logs.configure(settings)
         self._student = open_student(settings)
+        self._metrics = StudentMetrics()
 
     async def generate(
         self, prompt: str, sampling: Sampling, *, adapter: str = ""
     ) -> AsyncGenerator[Delta, None]:
         # Closed here and now when the caller goes away, not at garbage collection.
-        async with aclosing(self._student.generate(prompt, sampling, adapter=adapter)) as deltas:
-            async for delta in deltas:
-                yield delta
+        deltas = self._student.generate(prompt, sampling, adapter=adapter)
+        with self._metrics.serving():
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    yield delta
 
     async def describe(self) -> StudentInfo:
         return await self._student.describe()
@@ -63,6 +68,7 @@ class StudentDeployment:
     async def check_health(self) -> None:
         # Fails when the engine is dead; and every replica notices new adapter versions.
         await self._student.describe()
+        self._metrics.loaded(self._student.adapter_loads)
 
     def __del__(self) -> None:
         if hasattr(self, "_student"):
@@ -78,15 +84,28 @@ class KnowledgeBaseDeployment:
         await base.warm_up()
         editor = Editor(base.store, base.embedder)
         self._servicer = KnowledgeServicer(editor, base.store, base.embedder)
+        self._metrics = KnowledgeMetrics()
 
     async def lookup(self, query: KnowledgeQuery) -> Lookup:
-        return await self._base.lookup(query)
+        with self._metrics.lookup():
+            return await self._base.lookup(query)
 
     async def active_release(self) -> Release | None:
         return await self._base.active_release()
 
     async def call(self, rpc: str, message: Message) -> Message:
-        return await self._servicer.call(rpc, message)
+        reply = await self._servicer.call(rpc, message)
+        if "edit" in message.DESCRIPTOR.fields_by_name:
+            self._metrics.edited(rpc)
+        return reply
+
+    async def check_health(self) -> None:
+        # Never fails: a new replica would not bring the store back.
+        if isinstance(self._base.store, PooledStore):
+            self._metrics.pool(self._base.store.pool_use)
+        with suppress(KnowledgeUnavailableError, ConfigurationError):
+            release = await self._base.active_release()
+            self._metrics.release(release.name if release else "")
 
     async def __del__(self) -> None:
         if hasattr(self, "_base"):

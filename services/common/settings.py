@@ -27,9 +27,9 @@ from services.common.errors import ConfigurationError
 
 _PREFIX = "NESYCD_"
 _NOT_SETTINGS = re.compile(
-    # The client's own option, the tests' own variables, and what Kubernetes sets in every
+    # The client's own options, the tests' own variables, and what Kubernetes sets in every
     # container of a namespace that has a Service called nesycd-something.
-    r"ADDRESS|TEST_.*|(.*_)?SERVICE_(HOST|PORT(_.*)?)|(.*_)?PORT_\d+_(TCP|UDP|SCTP)(_.*)?"
+    r"ADDRESS|TLS(_CA|_CERTIFICATE|_KEY)?|TEST_.*|(.*_)?SERVICE_(HOST|PORT(_.*)?)|(.*_)?PORT_\d+_(TCP|UDP|SCTP)(_.*)?"
 )
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
@@ -232,8 +232,32 @@ class GatewaySettings(_Section):
     metrics_port: int = Field(
         9464, ge=0, le=65535, description="Prometheus metrics over HTTP. 0: any free one."
     )
+    metrics_host: str | None = Field(
+        None,
+        description="Address for metrics and health checks. Unset: that of `host`.",
+    )
     upstream: str = Field(
         "127.0.0.1:9000", description="Ray Serve's gRPC address; `nesycd serve` sets it itself."
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file with the gateway's certificate, its own first. A renewed file takes "
+        "effect without a restart. Unset: plain gRPC.",
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file with the certificate's private key, without a password."
+    )
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file with the authorities of client certificates; every client then "
+        "needs one. Unset: clients need none.",
+    )
+    health_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="A second port that answers health checks alone, in plain gRPC: for probes "
+        "that speak no TLS, as those of Kubernetes. Unset: none.",
     )
     max_message_bytes: int = Field(
         1 << 20, ge=1024, description="Largest message accepted, in bytes."
@@ -241,12 +265,40 @@ class GatewaySettings(_Section):
     max_concurrent_calls: int = Field(
         1024, ge=1, description="Calls in flight; one more gets RESOURCE_EXHAUSTED."
     )
+    max_connection_age_s: float = Field(
+        0,
+        ge=0,
+        description="Age at which a client is asked to connect anew, so that new gateways get "
+        "their share; calls under way end first. 0: never.",
+    )
     health_interval_s: float = Field(
         2.0, gt=0, description="Seconds between looks at the inner service's health."
+    )
+    shutdown_delay_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds between telling health checks of the shutdown and refusing calls.",
     )
     drain_s: float = Field(
         30.0, ge=0, description="Seconds that running calls may take to end at shutdown."
     )
+
+    @property
+    def inner_host(self) -> str:
+        """Where metrics and plain health checks are served."""
+        return self.metrics_host or self.host
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        needs = {"tls_certificate": "tls_key", "tls_key": "tls_certificate"}
+        for name, other in (*needs.items(), ("tls_client_ca", "tls_certificate")):
+            path = getattr(self, name)
+            if path is not None and getattr(self, other) is None:
+                raise ValueError(
+                    f"NESYCD_GATEWAY__{name.upper()}={path} needs "
+                    f"NESYCD_GATEWAY__{other.upper()}, which is unset"
+                )
+        return self
 
 
 class Settings(BaseSettings):

@@ -77,18 +77,21 @@ class Upstream:
         finally:
             call.cancel()
 
-    async def watch(self, interval_s: float, report: Callable[[bool], Awaitable[None]]) -> None:
-        """Reports, for ever, whether the inner service answers with a live student."""
+    async def watch(
+        self,
+        interval_s: float,
+        report: Callable[[pb.DescribeResponse | None], Awaitable[None]],
+    ) -> None:
+        """Reports, for ever, what the inner service says of itself; None without live student."""
         while True:
+            described: pb.DescribeResponse | None = None
             try:
-                await self.unary(
+                described = await self.unary(
                     "Describe", pb.DescribeRequest(), timeout_s=5.0, request_id="health"
                 )
             except UpstreamStatus as status:
                 log.debug("upstream_not_ready", code=status.code.name, details=status.details)
-                await report(False)
-            else:
-                await report(True)
+            await report(described)
             await asyncio.sleep(interval_s)
 
     async def close(self) -> None:

@@ -140,6 +140,8 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
     ("variable", "value"),
     [
         ("NESYCD_ADDRESS", "gateway:50051"),
+        ("NESYCD_TLS", "true"),
+        ("NESYCD_TLS_CA", "ca.pem"),
         ("NESYCD_TEST_DATA", "data"),
         ("NESYCD_PORT", "tcp://10.0.0.1:50051"),
         ("NESYCD_SERVICE_HOST", "10.0.0.1"),
@@ -212,6 +214,21 @@ def test_serve_stops_at_a_wrong_variable_with_one_line(variable: str, value: str
         (
             {"NESYCD_SERVE__STUDENT_REPLICAS": "3"},
             "NESYCD_SERVE__STUDENT_REPLICAS=3 is above NESYCD_SERVE__STUDENT_MAX_REPLICAS=1",
+        ),
+        (
+            {"NESYCD_GATEWAY__TLS_CERTIFICATE": "a.pem"},
+            "NESYCD_GATEWAY__TLS_CERTIFICATE=a.pem needs NESYCD_GATEWAY__TLS_KEY, which is unset",
+        ),
+        (
+            {"NESYCD_GATEWAY__TLS_KEY": "a.key"},
+            "NESYCD_GATEWAY__TLS_KEY=a.key needs NESYCD_GATEWAY__TLS_CERTIFICATE, which is unset",
+        ),
+        (
+            {"NESYCD_GATEWAY__TLS_CLIENT_CA": "ca.pem"},
+            (
+                "NESYCD_GATEWAY__TLS_CLIENT_CA=ca.pem needs NESYCD_GATEWAY__TLS_CERTIFICATE, "
+                "which is unset"
+            ),
         ),
     ],
 )
