@@ -77,9 +77,10 @@ _RELEASES = Row(
         ),
         Panel(
             "Age of the release",
-            "Time since it was activated.",
+            "Time since the gateways first heard of it; a gateway that restarts hears of it anew, "
+            "so the oldest one counts.",
             "s",
-            (Query("age", "time() - max(nesycd_kb_release_activated_timestamp_seconds{@})"),),
+            (Query("age", "time() - min(nesycd_kb_release_activated_timestamp_seconds{@})"),),
             kind="stat",
         ),
         Panel(

@@ -249,9 +249,10 @@ _SERVED = Row(
         ),
         Panel(
             "Age of the knowledge release",
-            "Time since the active release was activated.",
+            "Time since the gateways first heard of the active release; a gateway that restarts "
+            "hears of it anew, so the oldest one counts.",
             "s",
-            (Query("age", "time() - max(nesycd_kb_release_activated_timestamp_seconds{@})"),),
+            (Query("age", "time() - min(nesycd_kb_release_activated_timestamp_seconds{@})"),),
             kind="stat",
             width=6,
         ),

@@ -18,7 +18,7 @@ import promql_parser
 import pytest
 
 from tests.prometheus import Prometheus, prometheus
-from tests.promql import metrics_of, with_values
+from tests.promql import with_values
 from tests.ray_head import ray_head
 from tests.service import running_service
 from tests.tiny_models import build_model, write_adapter
@@ -164,4 +164,3 @@ def test_no_panel_is_left_out_without_a_reason() -> None:
     assert set(EXPECTED_EMPTY_ALERTS) <= set(ALERTS)
     for name, reason in EXPECTED_EMPTY.items():
         assert reason, name
-    assert metrics_of("vector(1)") == set()

@@ -11,8 +11,6 @@ import pytest
 from helm.dashboards.grafana import as_json
 from helm.dashboards.pages import FOLDER, PAGES
 from tests.promql import (
-    AGREED_METRICS,
-    FOREIGN_METRICS,
     bare_series_of,
     documented_metrics,
     metrics_of,
@@ -112,7 +110,7 @@ def test_a_panel_has_a_unit_a_description_and_a_legend_for_each_line(panel: dict
 
 @every_panel
 def test_a_panel_asks_only_for_metrics_that_the_catalogue_has(panel: dict[str, Any]) -> None:
-    known = documented_metrics() | FOREIGN_METRICS | AGREED_METRICS
+    known = documented_metrics()
     for target in panel["targets"]:
         asked = with_values(target["expr"], window="5m", choices=ALL_CHOICES)
         assert "$" not in asked
