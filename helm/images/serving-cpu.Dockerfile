@@ -22,10 +22,10 @@ FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="nesycd-serving-cpu" \
       org.opencontainers.image.description="The student and the knowledge base of nesycd on Ray, for processors" \
       org.opencontainers.image.licenses="Apache-2.0"
-# libnuma: vLLM's CPU kernels link to it. wget: KubeRay's probes call it.
+# libnuma: vLLM's CPU kernels link to it.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libnuma1 wget \
+ && apt-get install -y --no-install-recommends libnuma1 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /install /usr/local
 ENV HOME=/tmp \

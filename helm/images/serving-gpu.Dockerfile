@@ -18,10 +18,10 @@ FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="nesycd-serving-gpu" \
       org.opencontainers.image.description="The student and the knowledge base of nesycd on Ray, for GPUs" \
       org.opencontainers.image.licenses="Apache-2.0"
-# gcc: Triton compiles its kernels' launchers when it first runs them. wget: KubeRay's probes call it.
+# gcc: Triton compiles its kernels' launchers when it first runs them.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends gcc libc6-dev libnuma1 wget \
+ && apt-get install -y --no-install-recommends gcc libc6-dev libnuma1 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /install /usr/local
 ENV HOME=/tmp \

@@ -63,6 +63,7 @@ def run(image: Path, *command: str, **variables: str) -> subprocess.CompletedPro
     packages = image / "lib" / version / "site-packages"
     return subprocess.run(
         [str(image.parent / "python" / "bin" / "python"), *command],
+        cwd=image,
         env={"PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nowhere"}
         | variables,
         capture_output=True,
@@ -78,10 +79,10 @@ def test_the_gateway_says_how_it_is_used(image: Path) -> None:
     assert "public gRPC edge" in done.stdout
 
 
-def test_the_gateway_begins_to_listen_and_a_wrong_setting_is_one_line(image: Path) -> None:
+def test_a_wrong_setting_ends_the_gateway_with_one_line(image: Path) -> None:
     words = (str(image / "bin" / "nesycd"), "gateway")
     done = run(image, *words, NESYCD_GATEWAY__PORT="many")
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stderr
     assert "NESYCD_GATEWAY__PORT='many'" in done.stderr
 
 
