@@ -1,12 +1,12 @@
 """The Ray Serve application: Reasoner -> Student, KnowledgeBase.
 
 `build(settings)` binds the graph; `application` is the same for a Serve config file, with
-settings from the environment.
+settings from its `args` and the environment.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from services.common import logs
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
-from services.common.settings import Settings
+from services.common.settings import Settings, load_settings
 from services.knowledge.editing import Editor
 from services.knowledge.factory import open_knowledge_base
 from services.knowledge.protocol import KnowledgeQuery, Lookup, PooledStore, Release
@@ -180,7 +180,12 @@ def build(settings: Settings) -> Application:
     )
 
 
-def application(args: dict[str, str]) -> Application:
-    """The import path of a Serve config file: `services.app:application`. Takes no arguments."""
-    del args
-    return build(Settings())
+def application(args: Mapping[str, object]) -> Application:
+    """The import path of a Serve config file: `services.app:application`.
+
+    Its `args` are settings by section, for instance `{"student": {"default_adapter": "bbh@v2"}}`.
+    They go before the environment's, so that a change takes effect in a running cluster.
+
+    Raises: ConfigurationError naming the section, the setting and the value.
+    """
+    return build(load_settings(args))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +68,9 @@ def ray_head(
                 **_NO_TOKEN,
                 # Every second instead of every ten: tests do not wait for metrics.
                 "RAY_metrics_report_interval_ms": "1000",
+                # On a busy machine Ray's own agents take longer than it likes to wait.
+                "RAY_agent_register_timeout_ms": "150000",
+                "RAY_raylet_start_wait_time_s": "150",
                 # Workers import this checkout, whatever package is installed.
                 "PYTHONPATH": str(ROOT),
                 **(environment or {}),
@@ -76,7 +78,7 @@ def ray_head(
         )
     head = RayHead(f"{_own_address()}:{port}", f"127.0.0.1:{metrics}", f"127.0.0.1:{rest}")
     try:
-        _wait_for(head, process, log)
+        _wait_for(process, log)
         with mock.patch.dict(os.environ, _NO_TOKEN):
             yield head
     finally:
@@ -90,15 +92,11 @@ def _own_address() -> str:
     return str(ray.util.get_node_ip_address())
 
 
-def _wait_for(head: RayHead, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_S
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://{head.metrics}/metrics", timeout=5):
-                return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Ray did not start:\n{log.read_text()}") from None
+    while "Ray runtime started" not in log.read_text():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Ray did not start:\n{log.read_text()}")
         time.sleep(0.5)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -356,16 +357,28 @@ class Settings(BaseSettings):
         return (self.knowledge.path or self.cache / "knowledge.db").expanduser()
 
 
-def load_settings() -> Settings:
-    """The settings of this process's environment.
+def load_settings(arguments: Mapping[str, object] | None = None) -> Settings:
+    """The settings of this process's environment; `arguments`, nested as here, go before it.
 
-    Raises: ConfigurationError naming the variable and the value.
+    Raises: ConfigurationError naming the variable, or the argument, and the value.
     """
+    arguments = arguments or {}
     try:
-        return Settings()
+        return Settings(**arguments)  # type: ignore[arg-type]  # validated here, not before
     except ValidationError as error:
         wrong = error.errors()[0]
         if wrong["type"] == "value_error":  # two settings that contradict each other
             raise ConfigurationError(wrong["msg"].partition(", ")[2]) from None
-        name = _PREFIX + "__".join(str(part) for part in wrong["loc"]).upper()
+        path = [str(part) for part in wrong["loc"]]
+        name = _PREFIX + "__".join(path).upper()
+        if _holds(arguments, path):
+            name = f"argument {'.'.join(path)}"
         raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None
+
+
+def _holds(arguments: object, path: list[str]) -> bool:
+    for name in path:
+        if not isinstance(arguments, Mapping) or name not in arguments:
+            return False
+        arguments = arguments[name]
+    return True

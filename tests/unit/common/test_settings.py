@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from services.common.settings import Settings
+from services.common.errors import ConfigurationError
+from services.common.settings import Settings, load_settings
 from tests.field_tables import DOCS, assert_documented, table
 
 ROOT = Path(__file__).parents[3]
@@ -245,3 +246,56 @@ def test_serve_stops_at_settings_that_contradict_each_other(
         check=False,
     )
     assert (done.returncode, done.stderr) == (2, f"nesycd: {said}\n")
+
+
+def test_arguments_go_before_the_environment_and_leave_the_rest_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NESYCD_STUDENT__DEFAULT_ADAPTER", "bbh@v1")
+    monkeypatch.setenv("NESYCD_STUDENT__MODEL", "a/model")
+    monkeypatch.setenv("NESYCD_SERVE__STUDENT_MAX_REPLICAS", "4")
+    settings = load_settings(
+        {"student": {"default_adapter": "bbh@v2"}, "serve": {"student_replicas": 2}}
+    )
+    assert settings.student.default_adapter == "bbh@v2"
+    assert settings.student.model == "a/model"
+    assert (settings.serve.student_replicas, settings.serve.student_max_replicas) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            {"student": {"modle": "x"}},
+            "argument student.modle='x': Extra inputs are not permitted",
+        ),
+        ({"studnt": {"model": "x"}}, "argument studnt={'model': 'x'}: Extra inputs are not permit"),
+        (
+            {"student": {"max_lora_rank": 7}},
+            "argument student.max_lora_rank=7: Input should be 8, 16, 32, 64, 128 or 256",
+        ),
+        (
+            {"serve": {"student_replicas": "many"}},
+            "argument serve.student_replicas='many': Input should be a valid integer",
+        ),
+        ({"student": "x"}, "argument student='x': Input should be a valid dictionary"),
+        (
+            {"serve": {"student_replicas": 3}},
+            "NESYCD_SERVE__STUDENT_REPLICAS=3 is above NESYCD_SERVE__STUDENT_MAX_REPLICAS=1",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_section_name_and_value(
+    arguments: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(arguments)
+    assert raised.value.message.startswith(said)
+
+
+def test_a_wrong_variable_is_named_as_one_beside_arguments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NESYCD_STUDENT__THREADS", "many")
+    with pytest.raises(ConfigurationError, match=r"^NESYCD_STUDENT__THREADS='many': "):
+        load_settings({"student": {"model": "a/model"}})
