@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -14,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.needs import missing
 from tests.promql import ROOT
-from tests.service import free_port
+from tests.service import Service, free_port
 
 # What PodMonitor and ServiceMonitor add to every series.
 LABELS = {"namespace": "test", "app_kubernetes_io_instance": "nesycd"}
@@ -82,6 +86,18 @@ def prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus]
     finally:
         process.terminate()
         process.wait(30)
+
+
+def ray_metrics_address(service: Service) -> str:
+    """Host and port of the metrics of the Ray that a service has started for itself."""
+    for process in psutil.Process(service.process.pid).children(recursive=True):
+        words = " ".join(process.cmdline())
+        session = re.search(r"--session-dir=(\S+)", words)
+        address = re.search(r"--node-ip-address=(\S+)", words)
+        if session and address:
+            (port,) = Path(session[1]).glob("metrics_export_port_*")
+            return f"{address[1]}:{port.read_text()}"
+    raise RuntimeError("the service has started no Ray")
 
 
 def _wait_for(server: Prometheus, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -21,6 +21,16 @@ from tests.service import free_port
 
 ROOT = Path(__file__).parents[1]
 _START_S = 180.0
+PATIENT = {
+    # On a busy machine Ray's own processes take longer than it likes to wait.
+    "RAY_agent_register_timeout_ms": "150000",
+    "RAY_raylet_start_wait_time_s": "150",
+    "RAY_worker_register_timeout_seconds": "150",
+    # Every second instead of every ten: tests do not wait for metrics.
+    "RAY_metrics_report_interval_ms": "1000",
+}
+"""For the environment of a Ray that a test starts."""
+
 # A token left in the home folder by another Ray would make this one ask for it, and drivers that
 # join a cluster do not send it by themselves.
 _NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}
@@ -54,7 +64,7 @@ def ray_head(
         *("--disable-usage-stats", f"--port={port}", f"--temp-dir={folder}"),
         *(f"--metrics-export-port={metrics}", f"--include-dashboard={str(dashboard).lower()}"),
         *(f"--dashboard-port={rest}", f"--dashboard-agent-listen-port={agent}"),
-        *(f"--ray-client-server-port={client}", "--num-cpus=8", "--object-store-memory=150000000"),
+        *(f"--ray-client-server-port={client}", "--num-cpus=4", "--object-store-memory=150000000"),
     ]
     log = folder / "head.log"
     with log.open("wb") as sink:
@@ -66,11 +76,7 @@ def ray_head(
                 **os.environ,
                 **cluster._ENVIRONMENT,
                 **_NO_TOKEN,
-                # Every second instead of every ten: tests do not wait for metrics.
-                "RAY_metrics_report_interval_ms": "1000",
-                # On a busy machine Ray's own agents take longer than it likes to wait.
-                "RAY_agent_register_timeout_ms": "150000",
-                "RAY_raylet_start_wait_time_s": "150",
+                **PATIENT,
                 # Workers import this checkout, whatever package is installed.
                 "PYTHONPATH": str(ROOT),
                 **(environment or {}),

@@ -1,32 +1,34 @@
 """Every panel and every alert asked of a real Prometheus, beside the real service under traffic.
 
-One service with the scripted student on a Ray head of its own, as it runs in a cluster; the
-panels of the engine's own metrics on vLLM with a tiny random model. A query that comes back
-empty fails: a panel that can show nothing is worse than none.
+One service with the scripted student; the panels of the engine's own metrics on vLLM with a tiny
+random model. A query that comes back empty fails: a panel that can show nothing is worse than
+none.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import promql_parser
 import pytest
 
-from tests.prometheus import Prometheus, prometheus
+from tests.prometheus import Prometheus, prometheus, ray_metrics_address
 from tests.promql import with_values
-from tests.ray_head import ray_head
+from tests.ray_head import PATIENT
 from tests.service import running_service
 from tests.tiny_models import build_model, write_adapter
 from tests.traffic import Traffic, traffic
 from tests.unit.helm.test_alerts import ALERTS, ENTRIES
 from tests.unit.helm.test_dashboards import ALL_CHOICES, panels
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
 ADAPTER = "maths@v1"
 GATEWAY_PLACES = 4
@@ -65,18 +67,20 @@ def observed(folder: Path, **settings: object) -> Iterator[Observed]:
     adapters = folder / "adapters"
     write_adapter(adapters, ADAPTER)
     with (
-        ray_head() as ray,
+        mock.patch.dict(os.environ, PATIENT),
         running_service(
             folder,
-            serve__ray_address=ray.address,
-            serve__student_cpus=0.5,
+            ready_timeout_s=600,
             student__adapters_dir=adapters,
             gateway__max_concurrent_calls=GATEWAY_PLACES,
             **settings,
         ) as service,
         prometheus(
             folder,
-            {"gateway": service.metrics_url.split("/")[2], "ray": ray.metrics},
+            {
+                "gateway": service.metrics_url.split("/")[2],
+                "ray": ray_metrics_address(service),
+            },
         ) as server,
         traffic(service.address, adapter=ADAPTER, crowd=4 * GATEWAY_PLACES) as driven,
     ):
