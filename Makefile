@@ -9,7 +9,7 @@ READY := $(VENV)/.ready-$(notdir $(LOCK))
 # Where a CPU build of torch comes from when the configured package index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup run test integration e2e kill lint format type proto bench lock clean
+.PHONY: help setup run test integration e2e kill upgrades lint format type proto bench lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ kill: $(READY) ## Kill writers and servers at random moments; nothing may be los
 	$(BIN)/python -m tests.kill --rounds 100
 	$(BIN)/python -m tests.kill --rounds 60 --store neo4j
 	$(BIN)/python -m tests.kill --rounds 40 --store neo4j --victim server
+
+upgrades: $(READY) ## Upgrade a running service in every way, under load; no call may fail.
+	$(BIN)/python -m tests.upgrades
 
 lint: $(READY) ## Format and lint, without changing files.
 	$(BIN)/ruff format --check .
