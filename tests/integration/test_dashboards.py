@@ -2,14 +2,14 @@
 
 One service with the scripted student; the panels of the engine's own metrics on vLLM with a tiny
 random model. A query that comes back empty fails: a panel that can show nothing is worse than
-none.
+none. `pytest --junitxml=FILE` keeps a sample of every answer.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from unittest import mock
 import promql_parser
 import pytest
 
-from tests.prometheus import Prometheus, prometheus, ray_metrics_address
+from tests.prometheus import LABELS, Prometheus, prometheus, ray_metrics_address
 from tests.promql import with_values
 from tests.ray_head import PATIENT
 from tests.service import running_service
@@ -116,6 +116,19 @@ def answer(seen: Observed, expression: str) -> list[dict[str, Any]]:
     return found
 
 
+Keep = Callable[[str, object], None]
+"""pytest's record_property."""
+
+
+def sample(found: list[dict[str, Any]]) -> str:
+    """The first three series, as they would be shown."""
+    return "; ".join(
+        f"{ {name: value for name, value in one['metric'].items() if name not in LABELS} }"
+        f" {one['value'][1]}"
+        for one in found[:3]
+    )
+
+
 def shown(expression: str) -> str:
     return with_values(expression, window=WINDOW, choices=ALL_CHOICES)
 
@@ -133,13 +146,20 @@ def without_comparison(expression: str) -> str:
 
 
 @pytest.mark.parametrize(("title", "expression"), OF_THE_SERVICE)
-def test_a_panel_shows_data(scripted: Observed, title: str, expression: str) -> None:
-    assert answer(scripted, shown(expression)), title
+def test_a_panel_shows_data(
+    scripted: Observed, title: str, expression: str, record_property: Keep
+) -> None:
+    found = answer(scripted, shown(expression))
+    record_property(expression, sample(found))
+    assert found, title
 
 
 @pytest.mark.parametrize("alert", [name for name in ALERTS if name not in EXPECTED_EMPTY_ALERTS])
-def test_an_alert_measures_something(scripted: Observed, alert: str) -> None:
-    assert answer(scripted, without_comparison(ALERTS[alert]["expr"]))
+def test_an_alert_measures_something(scripted: Observed, alert: str, record_property: Keep) -> None:
+    measured = without_comparison(ALERTS[alert]["expr"])
+    found = answer(scripted, measured)
+    record_property(measured, sample(found))
+    assert found
 
 
 def test_prometheus_takes_every_rule_and_the_healthy_service_wakes_nobody(
@@ -158,8 +178,12 @@ def test_prometheus_takes_every_rule_and_the_healthy_service_wakes_nobody(
 
 
 @pytest.mark.parametrize(("title", "expression"), OF_THE_ENGINE)
-def test_a_panel_of_the_engine_shows_data(on_vllm: Observed, title: str, expression: str) -> None:
-    assert answer(on_vllm, shown(expression)), title
+def test_a_panel_of_the_engine_shows_data(
+    on_vllm: Observed, title: str, expression: str, record_property: Keep
+) -> None:
+    found = answer(on_vllm, shown(expression))
+    record_property(expression, sample(found))
+    assert found, title
 
 
 def test_no_panel_is_left_out_without_a_reason() -> None:
