@@ -19,9 +19,9 @@ from unittest import mock
 import promql_parser
 import pytest
 
+from tests.patience import PATIENT_RAY
 from tests.prometheus import LABELS, Prometheus, prometheus, ray_metrics_address
 from tests.promql import with_values
-from tests.ray_head import PATIENT
 from tests.service import running_service
 from tests.tiny_models import build_model, write_adapter
 from tests.traffic import Traffic, traffic
@@ -67,7 +67,7 @@ def observed(folder: Path, **settings: object) -> Iterator[Observed]:
     adapters = folder / "adapters"
     write_adapter(adapters, ADAPTER)
     with (
-        mock.patch.dict(os.environ, PATIENT),
+        mock.patch.dict(os.environ, PATIENT_RAY),
         running_service(
             folder,
             ready_timeout_s=600,

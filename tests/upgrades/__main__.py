@@ -3,8 +3,8 @@
     python -m tests.upgrades                      # 4 callers that ask, 4 that stream
     python -m tests.upgrades --callers 2 --settle 2 --no-retries
 
-A Ray head of its own serves the scripted student, deployed over Ray's REST interface as KubeRay
-does; two gateways stand before it, and the callers spread over both and repeat what was
+A Ray of its own serves the scripted student, deployed by a Serve config as KubeRay does it; two
+gateways stand before it, and the callers spread over both and repeat what was
 UNAVAILABLE, as a client of a headless Kubernetes Service does. While they call, one step follows
 the other: settings changed in place, an adapter's new version, a knowledge release activated and
 rolled back, replicas added and taken away, each gateway restarted. Every call that fails is

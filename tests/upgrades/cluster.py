@@ -1,32 +1,40 @@
-"""A Ray head with the application on it, two gateways before it, and hands to change them."""
+"""A Ray with the application on it, two gateways before it, and hands to change them."""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import grpc
+import ray
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from ray import serve
+from ray.serve.config import HTTPOptions, gRPCOptions
+from ray.serve.context import _get_global_client
+from ray.serve.schema import ServeDeploySchema
 
 from services.app import SERVICERS
+from services.cluster import _ENVIRONMENT
 from services.genproto.nesycd.v1 import knowledge_pb2_grpc as kb_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
-from tests.ray_head import ray_head
+from tests.patience import PATIENT_RAY
 from tests.service import SAMPLE, free_port, run
 from tests.tiny_models import write_adapter
 
 _PATIENCE_S = 300.0
 _GATEWAYS = 2
+# Ray's workers import it too, whatever package is installed.
+_THIS_CHECKOUT = {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @dataclass
@@ -75,7 +83,6 @@ class Cluster:
     """
 
     folder: Path
-    dashboard: str
     grpc_port: int
     http_port: int
     environment: Mapping[str, str]
@@ -110,22 +117,23 @@ class Cluster:
             yield kb_grpc.KnowledgeServiceStub(channel)
 
     def deploy(self, **changes: dict[str, Any]) -> None:
-        """Changes settings by section and puts the config, as KubeRay does after `helm upgrade`.
+        """Changes settings by section and hands Serve its config, as KubeRay does after an upgrade.
 
         Returns when Serve says that the new config runs, old replicas ended.
         """
         for section, values in changes.items():
             self.arguments[section] = self.arguments.get(section, {}) | values
         before = self._deployed_at()
-        self._rest("PUT", self._config())
+        config = ServeDeploySchema.model_validate(self._config())
+        _get_global_client().deploy_apps(config)  # what Ray's REST interface calls
         until(lambda: self._deployed_at() > before, "Serve did not take the config")
         until(self._is_running, "the application does not run")
 
     def _config(self) -> dict[str, Any]:
-        serve = self.arguments.get("serve", {})
+        limits = self.arguments.get("serve", {})
 
         def deployment(name: str, part: str) -> dict[str, Any]:
-            replicas = serve.get(f"{part}_replicas", 1)
+            replicas = limits.get(f"{part}_replicas", 1)
             return {
                 "name": name,
                 # The successor starts before its forerunner ends.
@@ -162,27 +170,16 @@ class Cluster:
         }
 
     def _deployed_at(self) -> float:
-        application = self._rest("GET")["applications"].get("nesycd")
-        return float(application["last_deployed_time_s"]) if application else 0.0
+        application = serve.status().applications.get("nesycd")
+        return application.last_deployed_time_s if application else 0.0
 
     def _is_running(self) -> bool:
-        application = self._rest("GET")["applications"]["nesycd"]
-        if application["status"] == "DEPLOY_FAILED":
-            raise RuntimeError(application["message"])
-        return application["status"] == "RUNNING" and all(
-            deployment["status"] == "HEALTHY" for deployment in application["deployments"].values()
+        application = serve.status().applications["nesycd"]
+        if application.status == "DEPLOY_FAILED":
+            raise RuntimeError(application.message)
+        return application.status == "RUNNING" and all(
+            deployment.status == "HEALTHY" for deployment in application.deployments.values()
         )
-
-    def _rest(self, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"http://{self.dashboard}/api/serve/applications/",
-            method=method,
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            text = reply.read()
-        return dict(json.loads(text)) if text else {}
 
 
 def until(condition: Callable[[], bool], otherwise: str) -> None:
@@ -208,22 +205,21 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
     loaded = run("kb", "load", str(SAMPLE), environment=environment)
     if loaded.returncode:
         raise RuntimeError(loaded.stderr)
-    with ray_head(dashboard=True, environment=settings) as ray:
-        cluster = Cluster(folder, ray.dashboard, free_port(), free_port(), environment)
+    with (
+        mock.patch.dict(os.environ, _ENVIRONMENT | PATIENT_RAY | settings | _THIS_CHECKOUT),
+        _serve(free_port(), free_port()) as (grpc_port, http_port),
+    ):
+        cluster = Cluster(folder, grpc_port, http_port, environment)
         cluster.deploy(serve={"student_cpus": 0.5})
         for number in range(_GATEWAYS):
             port = free_port()
+            own = {
+                "NESYCD_GATEWAY__PORT": str(port),
+                "NESYCD_GATEWAY__METRICS_PORT": "0",
+                "NESYCD_GATEWAY__UPSTREAM": f"127.0.0.1:{grpc_port}",
+            }
             cluster.gateways.append(
-                Gateway(
-                    environment
-                    | {
-                        "NESYCD_GATEWAY__PORT": str(port),
-                        "NESYCD_GATEWAY__METRICS_PORT": "0",
-                        "NESYCD_GATEWAY__UPSTREAM": f"127.0.0.1:{cluster.grpc_port}",
-                    },
-                    port,
-                    folder / f"gateway-{number}.log",
-                )
+                Gateway(environment | own, port, folder / f"gateway-{number}.log")
             )
         try:
             for gateway in cluster.gateways:
@@ -232,3 +228,27 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         finally:
             for gateway in cluster.gateways:
                 gateway.stop()
+
+
+@contextmanager
+def _serve(grpc_port: int, http_port: int) -> Iterator[tuple[int, int]]:
+    """A Ray of this process's own, with Serve on it."""
+    ray.init(
+        address="local",
+        namespace="nesycd",
+        num_cpus=4,
+        include_dashboard=False,
+        object_store_memory=150_000_000,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    try:
+        serve.start(
+            http_options=HTTPOptions(host="127.0.0.1", port=http_port),
+            grpc_options=gRPCOptions(port=grpc_port, grpc_servicer_functions=SERVICERS),
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
+        )
+        yield grpc_port, http_port
+    finally:
+        serve.shutdown()
+        ray.shutdown()
