@@ -45,13 +45,16 @@ class Load:
     """`callers` that ask and as many that stream, from `async with` to its end."""
 
     def __init__(self, addresses: Sequence[str], *, callers: int, retries: bool) -> None:
-        method = {"name": [{"service": "nesycd.v1.ReasoningService"}]}
+        method: dict[str, object] = {"name": [{"service": "nesycd.v1.ReasoningService"}]}
         if retries:
-            method["retryPolicy"] = _RETRIES
+            # A call waits while no gateway is connected, instead of failing at once.
+            method |= {"retryPolicy": _RETRIES, "waitForReady": True}
         self._channel = grpc.aio.insecure_channel(
             # As a headless Service resolves: the addresses of all gateways.
             "ipv4:" + ",".join(addresses),
             options=[
+                # Unset, a gateway that was away is not looked for again for up to two minutes.
+                ("grpc.max_reconnect_backoff_ms", 2000),
                 (
                     "grpc.service_config",
                     json.dumps(
