@@ -14,9 +14,10 @@ from google.protobuf.message import Message
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from services.common import logs
+from services.common import logs, tracing
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.settings import Settings, load_settings
+from services.common.tracing import Origin
 from services.knowledge.editing import Editor
 from services.knowledge.factory import open_knowledge_base
 from services.knowledge.protocol import KnowledgeQuery, Lookup, PooledStore, Release
@@ -43,17 +44,30 @@ class StudentDeployment:
 
     def __init__(self, settings: Settings) -> None:
         logs.configure(settings)
+        tracing.configure(settings, "student")
         self._student = open_student(settings)
         self._metrics = StudentMetrics()
 
     async def generate(
-        self, prompt: str, sampling: Sampling, *, adapter: str = ""
+        self, prompt: str, sampling: Sampling, *, adapter: str = "", origin: Origin
     ) -> AsyncGenerator[Delta, None]:
-        # Closed here and now when the caller goes away, not at garbage collection.
         deltas = self._student.generate(prompt, sampling, adapter=adapter)
-        with self._metrics.serving():
+        with tracing.continued(origin, "student generate") as span, self._metrics.serving():
+            # Closed here and now when the caller goes away, not at garbage collection.
             async with aclosing(deltas):
+                tokens = 0
                 async for delta in deltas:
+                    if not tokens:
+                        span.event("first_tokens")
+                    tokens += delta.completion_tokens
+                    if delta.finish_reason is not None:
+                        span.set(
+                            model=delta.model,
+                            adapter=delta.adapter,
+                            prompt_tokens=delta.prompt_tokens,
+                            completion_tokens=tokens,
+                            finish_reason=delta.finish_reason.value,
+                        )
                     yield delta
 
     async def describe(self) -> StudentInfo:
@@ -73,6 +87,7 @@ class StudentDeployment:
     def __del__(self) -> None:
         if hasattr(self, "_student"):
             self._student.shutdown()
+        tracing.flush()
 
 
 class KnowledgeBaseDeployment:
@@ -80,21 +95,30 @@ class KnowledgeBaseDeployment:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure(settings)
+        tracing.configure(settings, "knowledge")
         self._base = base = open_knowledge_base(settings)
         await base.warm_up()
         editor = Editor(base.store, base.embedder)
         self._servicer = KnowledgeServicer(editor, base.store, base.embedder)
         self._metrics = KnowledgeMetrics()
 
-    async def lookup(self, query: KnowledgeQuery) -> Lookup:
-        with self._metrics.lookup():
-            return await self._base.lookup(query)
+    async def lookup(self, query: KnowledgeQuery, origin: Origin) -> Lookup:
+        with tracing.continued(origin, "knowledge lookup") as span, self._metrics.lookup():
+            found = await self._base.lookup(query)
+            span.set(
+                release=found.release.name if found.release else "",
+                entries=len(found.found),
+                related=len(found.related),
+                conclusions=len(found.conclusions),
+            )
+            return found
 
     async def active_release(self) -> Release | None:
         return await self._base.active_release()
 
-    async def call(self, rpc: str, message: Message) -> Message:
-        reply = await self._servicer.call(rpc, message)
+    async def call(self, rpc: str, message: Message, origin: Origin) -> Message:
+        with tracing.continued(origin, f"knowledge {rpc}"):
+            reply = await self._servicer.call(rpc, message)
         if "edit" in message.DESCRIPTOR.fields_by_name:
             self._metrics.edited(rpc)
         return reply
@@ -110,6 +134,7 @@ class KnowledgeBaseDeployment:
     async def __del__(self) -> None:
         if hasattr(self, "_base"):
             await self._base.close()
+        tracing.flush()
 
 
 class ReasonerDeployment(ReasonerServicer, KnowledgeRpcs):
@@ -119,9 +144,13 @@ class ReasonerDeployment(ReasonerServicer, KnowledgeRpcs):
         self, student: DeploymentHandle, knowledge: DeploymentHandle, settings: Settings
     ) -> None:
         logs.configure(settings)
+        tracing.configure(settings, "reasoner")
         remote = RemoteKnowledge(knowledge)
         ReasonerServicer.__init__(self, RemoteStudent(student), remote, settings.reasoner)
         KnowledgeRpcs.__init__(self, remote)
+
+    def __del__(self) -> None:
+        tracing.flush()
 
 
 def build(settings: Settings) -> Application:

@@ -302,6 +302,23 @@ class GatewaySettings(_Section):
         return self
 
 
+class TracingSettings(_Section):
+    """Traces of calls, sent by OpenTelemetry (OTLP over gRPC)."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"(https?://[^/\s]+)?",
+        description="Where traces go, such as `http://collector:4317`; `https://` speaks TLS. "
+        "Empty: none are made.",
+    )
+    sample_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of calls that are traced, where the caller has not decided it.",
+    )
+
+
 class Settings(BaseSettings):
     """All sections, read from the environment."""
 
@@ -328,6 +345,7 @@ class Settings(BaseSettings):
     reasoner: ReasonerSettings = ReasonerSettings()
     serve: ServeSettings = ServeSettings()
     gateway: GatewaySettings = GatewaySettings()
+    tracing: TracingSettings = TracingSettings()
 
     @model_validator(mode="before")
     @classmethod

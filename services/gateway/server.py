@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
+from services.common import tracing
 from services.common.errors import ConfigurationError
 from services.common.metrics import Metrics
 from services.common.settings import GatewaySettings, Settings
@@ -186,7 +187,9 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    tracing.configure(settings, "gateway")
     gateway = Gateway(settings)
     await gateway.start()
     await ended.wait()
     await gateway.stop()
+    await asyncio.to_thread(tracing.stop)

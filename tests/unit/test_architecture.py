@@ -154,6 +154,7 @@ OWNERS = {
     "datasets": {"training.data.hub"},
     "matplotlib": {"training.evaluation.plots"},
     "lm_eval": {"training.evaluation.harness"},
+    "opentelemetry": {"services.common.tracing"},
 }
 IMPORTED_WHEN_CALLED = {
     "services.student.packaged_models",
