@@ -60,7 +60,7 @@ class Load:
                     json.dumps(
                         {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [method]}
                     ),
-                )
+                ),
             ],
         )
         self._stub = pb_grpc.ReasoningServiceStub(self._channel)
