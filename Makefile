@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(notdir $(LOCK))
 # Where a CPU build of torch comes from when the configured package index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup run sample test integration e2e kill lint format type proto bench lock clean
+.PHONY: help setup run sample test integration e2e kill upgrades lint format type proto bench lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ kill: $(READY) ## Kill writers and servers at random moments; nothing may be los
 	$(BIN)/python -m tests.kill --rounds 60 --store neo4j
 	$(BIN)/python -m tests.kill --rounds 40 --store neo4j --victim server
 
+upgrades: $(READY) ## Upgrade a running service in every way, under load; no call may fail.
+	$(BIN)/python -m tests.upgrades
+
 lint: $(READY) ## Format and lint, without changing files.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -83,10 +86,15 @@ UV := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --python-platfo
 # The CPU build of torch has a version of its own: pip's folders may hold it, or the index above.
 TORCH_CPU_SOURCE := $(if $(PIP_FIND_LINKS),$(addprefix --find-links=,$(PIP_FIND_LINKS)),\
   --index-strategy unsafe-best-match --extra-index-url $(TORCH_CPU_INDEX))
+TEXT_ONLY := --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec
+# One lock for the tests, one for GPUs, and one for each image (helm/images), with the same versions.
 lock: $(READY) ## Pin all packages anew (Linux, x86-64).
-	$(UV) $(TORCH_CPU_SOURCE) --extra cpu --extra train --extra eval --extra dev -o requirements/cpu.lock \
-	  --no-emit-package torchvision --no-emit-package torchaudio --no-emit-package torchcodec
+	$(UV) $(TORCH_CPU_SOURCE) --extra cpu --extra train --extra eval --extra dev -o requirements/cpu.lock $(TEXT_ONLY)
 	$(UV) --extra gpu --extra train --extra eval -o requirements/gpu.lock
+	$(UV) -c requirements/cpu.lock -o requirements/gateway.lock
+	$(UV) $(TORCH_CPU_SOURCE) -c requirements/cpu.lock --extra cpu -o requirements/serving-cpu.lock $(TEXT_ONLY)
+	$(UV) -c requirements/gpu.lock --extra gpu -o requirements/serving-gpu.lock
+	$(UV) $(TORCH_CPU_SOURCE) -c requirements/cpu.lock --extra cpu --extra train --extra eval -o requirements/jobs.lock $(TEXT_ONLY)
 
 clean: ## Remove the virtual environment and caches of the tools.
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,28 +1,31 @@
 """The Ray Serve application: Reasoner -> Student, KnowledgeBase.
 
 `build(settings)` binds the graph; `application` is the same for a Serve config file, with
-settings from the environment.
+settings from its `args` and the environment.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from services.common import logs
-from services.common.settings import Settings
+from services.common import logs, tracing
+from services.common.errors import ConfigurationError, KnowledgeUnavailableError
+from services.common.settings import Settings, load_settings
+from services.common.tracing import Origin
 from services.knowledge.editing import Editor
 from services.knowledge.factory import open_knowledge_base
-from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
+from services.knowledge.protocol import KnowledgeQuery, Lookup, PooledStore, Release
 from services.knowledge.service.servicer import KnowledgeServicer
 from services.reasoner.knowledge_rpcs import KnowledgeRpcs
 from services.reasoner.servicer import ReasonerServicer
 from services.remote import RemoteKnowledge, RemoteStudent
+from services.replica_metrics import KnowledgeMetrics, StudentMetrics
 from services.student.factory import open_student
 from services.student.protocol import AdapterInfo, Delta, Sampling, StudentInfo
 
@@ -41,15 +44,31 @@ class StudentDeployment:
 
     def __init__(self, settings: Settings) -> None:
         logs.configure(settings)
+        tracing.configure(settings, "student")
         self._student = open_student(settings)
+        self._metrics = StudentMetrics()
 
     async def generate(
-        self, prompt: str, sampling: Sampling, *, adapter: str = ""
+        self, prompt: str, sampling: Sampling, *, adapter: str = "", origin: Origin
     ) -> AsyncGenerator[Delta, None]:
-        # Closed here and now when the caller goes away, not at garbage collection.
-        async with aclosing(self._student.generate(prompt, sampling, adapter=adapter)) as deltas:
-            async for delta in deltas:
-                yield delta
+        deltas = self._student.generate(prompt, sampling, adapter=adapter)
+        with tracing.continued(origin, "student generate") as span, self._metrics.serving():
+            # Closed here and now when the caller goes away, not at garbage collection.
+            async with aclosing(deltas):
+                tokens = 0
+                async for delta in deltas:
+                    if not tokens:
+                        span.event("first_tokens")
+                    tokens += delta.completion_tokens
+                    if delta.finish_reason is not None:
+                        span.set(
+                            model=delta.model,
+                            adapter=delta.adapter,
+                            prompt_tokens=delta.prompt_tokens,
+                            completion_tokens=tokens,
+                            finish_reason=delta.finish_reason.value,
+                        )
+                    yield delta
 
     async def describe(self) -> StudentInfo:
         return await self._student.describe()
@@ -63,10 +82,12 @@ class StudentDeployment:
     async def check_health(self) -> None:
         # Fails when the engine is dead; and every replica notices new adapter versions.
         await self._student.describe()
+        self._metrics.loaded(self._student.adapter_loads)
 
     def __del__(self) -> None:
         if hasattr(self, "_student"):
             self._student.shutdown()
+        tracing.flush()
 
 
 class KnowledgeBaseDeployment:
@@ -74,23 +95,46 @@ class KnowledgeBaseDeployment:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure(settings)
+        tracing.configure(settings, "knowledge")
         self._base = base = open_knowledge_base(settings)
         await base.warm_up()
         editor = Editor(base.store, base.embedder)
         self._servicer = KnowledgeServicer(editor, base.store, base.embedder)
+        self._metrics = KnowledgeMetrics()
 
-    async def lookup(self, query: KnowledgeQuery) -> Lookup:
-        return await self._base.lookup(query)
+    async def lookup(self, query: KnowledgeQuery, origin: Origin) -> Lookup:
+        with tracing.continued(origin, "knowledge lookup") as span, self._metrics.lookup():
+            found = await self._base.lookup(query)
+            span.set(
+                release=found.release.name if found.release else "",
+                entries=len(found.found),
+                related=len(found.related),
+                conclusions=len(found.conclusions),
+            )
+            return found
 
     async def active_release(self) -> Release | None:
         return await self._base.active_release()
 
-    async def call(self, rpc: str, message: Message) -> Message:
-        return await self._servicer.call(rpc, message)
+    async def call(self, rpc: str, message: Message, origin: Origin) -> Message:
+        with tracing.continued(origin, f"knowledge {rpc}"):
+            reply = await self._servicer.call(rpc, message)
+        if "edit" in message.DESCRIPTOR.fields_by_name:
+            self._metrics.edited(rpc)
+        return reply
+
+    async def check_health(self) -> None:
+        # Never fails: a new replica would not bring the store back.
+        if isinstance(self._base.store, PooledStore):
+            self._metrics.pool(self._base.store.pool_use)
+        with suppress(KnowledgeUnavailableError, ConfigurationError):
+            release = await self._base.active_release()
+            self._metrics.release(release.name if release else "")
 
     async def __del__(self) -> None:
         if hasattr(self, "_base"):
             await self._base.close()
+        tracing.flush()
 
 
 class ReasonerDeployment(ReasonerServicer, KnowledgeRpcs):
@@ -100,9 +144,13 @@ class ReasonerDeployment(ReasonerServicer, KnowledgeRpcs):
         self, student: DeploymentHandle, knowledge: DeploymentHandle, settings: Settings
     ) -> None:
         logs.configure(settings)
+        tracing.configure(settings, "reasoner")
         remote = RemoteKnowledge(knowledge)
         ReasonerServicer.__init__(self, RemoteStudent(student), remote, settings.reasoner)
         KnowledgeRpcs.__init__(self, remote)
+
+    def __del__(self) -> None:
+        tracing.flush()
 
 
 def build(settings: Settings) -> Application:
@@ -161,7 +209,12 @@ def build(settings: Settings) -> Application:
     )
 
 
-def application(args: dict[str, str]) -> Application:
-    """The import path of a Serve config file: `services.app:application`. Takes no arguments."""
-    del args
-    return build(Settings())
+def application(args: Mapping[str, object]) -> Application:
+    """The import path of a Serve config file: `services.app:application`.
+
+    Its `args` are settings by section, for instance `{"student": {"default_adapter": "bbh@v2"}}`.
+    They go before the environment's, so that a change takes effect in a running cluster.
+
+    Raises: ConfigurationError naming the section, the setting and the value.
+    """
+    return build(load_settings(args))

@@ -1,6 +1,7 @@
 """The student and the knowledge base as the reasoner's replica sees them: Serve handles.
 
-Each turns Ray's failures into our own, so the pipeline is the same with and without Serve.
+Each turns Ray's failures into our own, so the pipeline is the same with and without Serve, and
+tells the replica which call it works for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from services.common.errors import (
     OverloadedError,
     StudentUnavailableError,
 )
+from services.common.tracing import Origin
 from services.knowledge.protocol import KnowledgeQuery, Lookup, Release
 from services.student.protocol import AdapterInfo, Delta, Sampling, StudentInfo
 
@@ -47,7 +49,7 @@ class RemoteStudent:
         self, prompt: str, sampling: Sampling, *, adapter: str = ""
     ) -> AsyncGenerator[Delta, None]:
         """See `Student.generate`."""
-        response = self._generate.remote(prompt, sampling, adapter=adapter)
+        response = self._generate.remote(prompt, sampling, adapter=adapter, origin=Origin.here())
         finished = False
         try:
             async for delta in response:
@@ -97,7 +99,7 @@ class RemoteKnowledge:
     async def lookup(self, query: KnowledgeQuery) -> Lookup:
         """See `Knowledge.lookup`."""
         try:
-            found: Lookup = await self._handle.lookup.remote(query)
+            found: Lookup = await self._handle.lookup.remote(query, Origin.here())
         except _FAILURES as error:
             raise KnowledgeUnavailableError(
                 _own(error, KnowledgeUnavailableError, "knowledge base").message
@@ -115,7 +117,7 @@ class RemoteKnowledge:
     async def call(self, rpc: str, message: Message) -> Message:
         """Answers an RPC of KnowledgeService, on one replica."""
         try:
-            reply: Message = await self._handle.call.remote(rpc, message)
+            reply: Message = await self._handle.call.remote(rpc, message, Origin.here())
         except _FAILURES as error:
             if isinstance(error, RayTaskError) and not isinstance(error.cause, NesycdError):
                 raise  # a bug: to call it an outage would invite the caller to try again

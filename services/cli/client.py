@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -15,6 +14,8 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.cli import show
+from services.cli.channel import open_channel, uses_tls
+from services.cli.options import Server
 from services.common.errors import InvalidRequestError
 from services.common.records import RetrievalMode
 from services.common.status import DETAILS_KEY, read_violations
@@ -36,7 +37,7 @@ _MOST = 2**32 - 1
 
 
 def ask_and_show(
-    address: str,
+    server: Server,
     question: str,
     *,
     mode: str = "adaptive",
@@ -81,10 +82,10 @@ def ask_and_show(
                 sys.stdout.write("\n\n" if wrote else "")
                 show.response(event.response)
 
-    return calling(address, call)
+    return calling(server, call)
 
 
-def show_health(address: str, *, as_json: bool) -> int:
+def show_health(server: Server, *, as_json: bool) -> int:
     """Prints readiness and what is served. Returns 0 when ready, otherwise 1."""
     serving = health_pb2.HealthCheckResponse.SERVING
     statuses: list[int] = []
@@ -105,10 +106,10 @@ def show_health(address: str, *, as_json: bool) -> int:
         else:
             show.health(name, described)
 
-    return calling(address, call) or (0 if statuses == [serving] else 1)
+    return calling(server, call) or (0 if statuses == [serving] else 1)
 
 
-def show_adapters(address: str, *, as_json: bool) -> int:
+def show_adapters(server: Server, *, as_json: bool) -> int:
     """Prints every adapter version. Returns the exit code."""
 
     def call(channel: grpc.Channel) -> None:
@@ -119,10 +120,10 @@ def show_adapters(address: str, *, as_json: bool) -> int:
         else:
             show.adapters(reply.adapters)
 
-    return calling(address, call)
+    return calling(server, call)
 
 
-def change_adapter(address: str, method: str, adapter: str, *, as_json: bool) -> int:
+def change_adapter(server: Server, method: str, adapter: str, *, as_json: bool) -> int:
     """Loads or unloads an adapter (`method`: LoadAdapter or UnloadAdapter)."""
 
     def call(channel: grpc.Channel) -> None:
@@ -134,31 +135,22 @@ def change_adapter(address: str, method: str, adapter: str, *, as_json: bool) ->
         else:
             show.adapters([reply.adapter])
 
-    return calling(address, call)
+    return calling(server, call)
 
 
-def calling(address: str, call: Callable[[grpc.Channel], None]) -> int:
-    """Calls with a channel to the address. Returns the exit code."""
+def calling(server: Server, call: Callable[[grpc.Channel], None]) -> int:
+    """Calls with a channel to the gateway. Returns the exit code."""
     try:
-        with _channel(address) as channel:
+        with open_channel(server) as channel:
             call(channel)
     except grpc.RpcError as error:
-        return _report(address, error)
+        return _report(server, error)
     except BrokenPipeError:
         return 1
     return 0
 
 
-@contextmanager
-def _channel(address: str) -> Iterator[grpc.Channel]:
-    if not address.rpartition(":")[2].isdecimal():
-        raise InvalidRequestError.of_field("--address", f"{address!r} is not HOST:PORT")
-    # A long history may be more than the 4 MiB that clients take unless told otherwise.
-    with grpc.insecure_channel(address, (("grpc.max_receive_message_length", -1),)) as channel:
-        yield channel
-
-
-def _report(address: str, error: Any) -> int:
+def _report(server: Server, error: Any) -> int:
     """Prints a failed call. Returns 2 when the caller can mend it, otherwise 1."""
     code: grpc.StatusCode = error.code()
     violations: list[tuple[str, str]] = []
@@ -169,12 +161,17 @@ def _report(address: str, error: Any) -> int:
         for field, description in violations:
             typer.echo(f"nesycd: {code.name}: {field}: {description}", err=True)
     elif code is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
-        typer.echo(
-            f"nesycd: nothing answers at {address}: start the service with `nesycd serve`", err=True
-        )
+        typer.echo(f"nesycd: {_silence(server, error.details() or '')}", err=True)
     else:
         typer.echo(f"nesycd: {code.name}: {error.details()}", err=True)
     return 2 if code in _CALLERS_FAULT else 1
+
+
+def _silence(server: Server, details: str) -> str:
+    """Why no call reached the service, as far as it can be told."""
+    if uses_tls(server) and ("handshake" in details or "CERTIFICATE" in details.upper()):
+        return f"no TLS connection to {server.address}: {details}"
+    return f"nothing answers at {server.address}: start the service with `nesycd serve`"
 
 
 def _as_dict(message: Message) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import DEFAULT_ADDRESS, Address, EditOptions, Json, with_edit_options
+from services.cli.options import EditOptions, Json, Server, with_edit_options, with_server
 
 app = typer.Typer(
     help="Find and edit knowledge entries of a running service.",
@@ -24,6 +24,7 @@ _Task = Annotated[str, typer.Option(help="Only entries of this task.")]
 
 
 @app.command(epilog="Example: nesycd entries find percent --kind note --status accepted")
+@with_server
 def find(
     words: Annotated[
         list[str] | None,
@@ -39,14 +40,14 @@ def find(
     batch: Annotated[str, typer.Option(help="Only those last changed in this batch.")] = "",
     page_size: Annotated[int, typer.Option(min=1, max=200, help="Most entries to list.")] = 50,
     page_token: Annotated[str, typer.Option(help="Where the page before ended.")] = "",
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """List entries by id, drafts and retired ones too."""
     from services.cli.knowledge_client import one_call
 
     code = one_call(
-        address,
+        server,
         "FindEntries",
         text=" ".join(words or ()),
         kinds=kind,
@@ -61,6 +62,7 @@ def find(
 
 
 @app.command(epilog='Example: nesycd entries search "What is 25 percent of 80?"')
+@with_server
 def search(
     question: Annotated[str, typer.Argument(help="A question, as it would be asked.")],
     *,
@@ -70,14 +72,14 @@ def search(
     ] = 0,
     kind: _Kinds = None,
     task: _Task = "",
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """Show what retrieval finds in the active release for a question, with scores and ranks."""
     from services.cli.knowledge_client import one_call
 
     code = one_call(
-        address,
+        server,
         "SearchEntries",
         question=question,
         top_k=top_k,
@@ -90,13 +92,14 @@ def search(
 
 
 @app.command(epilog="Example: nesycd entries get percent-1 --json > row.json")
+@with_server
 def get(
     entry_id: _Id,
     *,
     revision: Annotated[
         int | None, typer.Option(min=1, max=2**31 - 1, help="Which one. Unset: the newest.")
     ] = None,
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the row that `update` takes.")
     ] = False,
@@ -104,18 +107,20 @@ def get(
     """Show one entry."""
     from services.cli.knowledge_client import show_entry
 
-    raise typer.Exit(show_entry(address, entry_id, revision, as_json=as_json))
+    raise typer.Exit(show_entry(server, entry_id, revision, as_json=as_json))
 
 
 @app.command(epilog="Example: nesycd entries history percent-1")
-def history(entry_id: _Id, address: Address = DEFAULT_ADDRESS, as_json: Json = False) -> None:
+@with_server
+def history(entry_id: _Id, *, server: Server, as_json: Json = False) -> None:
     """Tell who changed an entry, when, why, and what."""
     from services.cli.knowledge_client import one_call
 
-    raise typer.Exit(one_call(address, "GetEntryHistory", id=entry_id, as_json=as_json))
+    raise typer.Exit(one_call(server, "GetEntryHistory", id=entry_id, as_json=as_json))
 
 
 @app.command(epilog="Example: nesycd entries duplicates --min-similarity 0.95")
+@with_server
 def duplicates(
     *,
     min_similarity: Annotated[
@@ -124,14 +129,14 @@ def duplicates(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most pairs.")] = 50,
     kind: _Kinds = None,
     task: _Task = "",
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """List pairs of entries that say nearly the same; `merge` makes one of them."""
     from services.cli.knowledge_client import one_call
 
     code = one_call(
-        address,
+        server,
         "FindDuplicateEntries",
         min_similarity=min_similarity,
         limit=limit,
@@ -252,11 +257,12 @@ def merge(
 
 
 @app.command(epilog="Example: nesycd entries outcome percent-1 percent-2 --right")
+@with_server
 def outcome(
     entry_ids: _Ids,
     *,
     right: Annotated[bool, typer.Option("--right/--wrong", help="What the answer was.")],
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """Count a right or wrong answer for the entries that were used for it."""
@@ -264,5 +270,5 @@ def outcome(
 
     said = "right" if right else "wrong"
     raise typer.Exit(
-        one_call(address, "RecordOutcome", entry_ids=entry_ids, outcome=said, as_json=as_json)
+        one_call(server, "RecordOutcome", entry_ids=entry_ids, outcome=said, as_json=as_json)
     )

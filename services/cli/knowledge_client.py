@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from services.cli import rows
 from services.cli import show_knowledge as show
 from services.cli.client import calling, print_json
-from services.cli.options import EditOptions
+from services.cli.options import EditOptions, Server
 from services.common.errors import EditConflictError, InvalidRequestError
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
 from services.genproto.nesycd.v1 import knowledge_pb2_grpc as pb_grpc
@@ -22,11 +22,11 @@ _TIMEOUT_S = 60.0
 _LONG_S = 600.0
 
 
-def one_call(address: str, rpc: str, *, as_json: bool, **fields: object) -> int:
+def one_call(server: Server, rpc: str, *, as_json: bool, **fields: object) -> int:
     """Makes one call and prints the reply. Returns the exit code.
 
     Args:
-        address: of the gateway.
+        server: the gateway.
         rpc: its name; `show_knowledge` has a function for its reply.
         as_json: for programs.
         fields: of the request.
@@ -35,16 +35,16 @@ def one_call(address: str, rpc: str, *, as_json: bool, **fields: object) -> int:
     def call(channel: grpc.Channel) -> None:
         _print(_call(channel, rpc, **fields), as_json=as_json)
 
-    return calling(address, call)
+    return calling(server, call)
 
 
 def edit(rpc: str, options: EditOptions, **fields: object) -> int:
     """Makes one call that edits and prints the reply. Returns the exit code."""
     author = _author(options)
-    return one_call(options.address, rpc, as_json=options.as_json, edit=author, **fields)
+    return one_call(options, rpc, as_json=options.as_json, edit=author, **fields)
 
 
-def show_entry(address: str, entry_id: str, revision: int | None, *, as_json: bool) -> int:
+def show_entry(server: Server, entry_id: str, revision: int | None, *, as_json: bool) -> int:
     """Prints an entry; as JSON the row that `update` takes. Returns the exit code."""
 
     def call(channel: grpc.Channel) -> None:
@@ -54,7 +54,7 @@ def show_entry(address: str, entry_id: str, revision: int | None, *, as_json: bo
         else:
             show.reply(reply)
 
-    return calling(address, call)
+    return calling(server, call)
 
 
 def create(file: str, options: EditOptions) -> int:
@@ -67,7 +67,7 @@ def create(file: str, options: EditOptions) -> int:
             reply = _call(channel, "CreateEntry", entry=entry, edit=author)
             _print(reply, as_json=options.as_json)
 
-    return calling(options.address, call)
+    return calling(options, call)
 
 
 def update(target: str, settings: Sequence[str], *, options: EditOptions) -> int:
@@ -93,7 +93,7 @@ def update(target: str, settings: Sequence[str], *, options: EditOptions) -> int
             reply = _call(channel, "UpdateEntry", entry=entry, etag=now.etag, edit=author)
             _print(reply, as_json=options.as_json)
 
-    return calling(options.address, call)
+    return calling(options, call)
 
 
 def change(rpc: str, entry_ids: Sequence[str], *, options: EditOptions, **fields: object) -> int:
@@ -106,7 +106,7 @@ def change(rpc: str, entry_ids: Sequence[str], *, options: EditOptions, **fields
             reply = _call(channel, rpc, id=entry_id, etag=etag, edit=author, **fields)
             _print(reply, as_json=options.as_json)
 
-    return calling(options.address, call)
+    return calling(options, call)
 
 
 def create_release(name: str, base: str, *, options: EditOptions, activate: bool) -> int:
@@ -119,7 +119,7 @@ def create_release(name: str, base: str, *, options: EditOptions, activate: bool
             reply = _call(channel, "ActivateRelease", name=name, edit=author)
         _print(reply, as_json=options.as_json)
 
-    return calling(options.address, call)
+    return calling(options, call)
 
 
 def _author(options: EditOptions) -> dict[str, str]:

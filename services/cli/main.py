@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from services.cli import entries, releases
-from services.cli.options import DEFAULT_ADDRESS, Address, Json
+from services.cli.options import Json, Server, with_server
 from services.common.errors import (
     ConfigurationError,
     EditConflictError,
@@ -129,6 +129,7 @@ def gateway() -> None:
 
 
 @app.command(epilog='Example: nesycd ask "How many minutes are 2.5 hours?" --mode always')
+@with_server
 def ask(
     question: Annotated[str, typer.Argument(help="The question, with its options if any.")],
     *,
@@ -145,7 +146,7 @@ def ask(
         int | None, typer.Option(help="Time for the best answer so far, in milliseconds.")
     ] = None,
     timeout_s: Annotated[float, typer.Option(help="Longest wait, in seconds.")] = 300.0,
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """Ask one question; the answer appears as it is written."""
@@ -153,7 +154,7 @@ def ask(
 
     raise typer.Exit(
         ask_and_show(
-            address,
+            server,
             question,
             mode=mode,
             adapter=adapter,
@@ -168,43 +169,49 @@ def ask(
 
 
 @app.command(epilog="Example: nesycd health --address gateway.example:50051")
-def health(address: Address = DEFAULT_ADDRESS, as_json: Json = False) -> None:
+@with_server
+def health(*, server: Server, as_json: Json = False) -> None:
     """Say whether the service is ready, and what it serves. Exit code 1 when it is not."""
     from services.cli.client import show_health
 
-    raise typer.Exit(show_health(address, as_json=as_json))
+    raise typer.Exit(show_health(server, as_json=as_json))
 
 
 @adapters.command("list", epilog="Example: nesycd adapters list")
-def list_adapters(address: Address = DEFAULT_ADDRESS, as_json: Json = False) -> None:
+@with_server
+def list_adapters(*, server: Server, as_json: Json = False) -> None:
     """List every adapter version, with the reason for each refusal."""
     from services.cli.client import show_adapters
 
-    raise typer.Exit(show_adapters(address, as_json=as_json))
+    raise typer.Exit(show_adapters(server, as_json=as_json))
 
 
 @adapters.command("load", epilog="Example: nesycd adapters load bbh@v2")
+@with_server
 def load_adapter(
     adapter: Annotated[str, typer.Argument(help="NAME (newest version) or NAME@VERSION.")],
-    address: Address = DEFAULT_ADDRESS,
+    *,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """Bring an adapter into the engine before the first request needs it."""
     from services.cli.client import change_adapter
 
-    raise typer.Exit(change_adapter(address, "LoadAdapter", adapter, as_json=as_json))
+    raise typer.Exit(change_adapter(server, "LoadAdapter", adapter, as_json=as_json))
 
 
 @adapters.command("unload", epilog="Example: nesycd adapters unload bbh@v1")
+@with_server
 def unload_adapter(
     adapter: Annotated[str, typer.Argument(help="NAME (newest version) or NAME@VERSION.")],
-    address: Address = DEFAULT_ADDRESS,
+    *,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """Remove an adapter from the engine; requests that name it are refused."""
     from services.cli.client import change_adapter
 
-    raise typer.Exit(change_adapter(address, "UnloadAdapter", adapter, as_json=as_json))
+    raise typer.Exit(change_adapter(server, "UnloadAdapter", adapter, as_json=as_json))
 
 
 def main() -> None:

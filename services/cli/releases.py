@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.options import DEFAULT_ADDRESS, Address, EditOptions, Json, with_edit_options
+from services.cli.options import EditOptions, Json, Server, with_edit_options, with_server
 
 app = typer.Typer(
     help="Make, activate and roll back knowledge releases of a running service.",
@@ -20,25 +20,27 @@ _Name = Annotated[str, typer.Argument(help="Name of the release.", metavar="NAME
 
 
 @app.command("list", epilog="Example: nesycd release list")
-def list_releases(address: Address = DEFAULT_ADDRESS, as_json: Json = False) -> None:
+@with_server
+def list_releases(*, server: Server, as_json: Json = False) -> None:
     """List every release; the active one is marked."""
     from services.cli.knowledge_client import one_call
 
-    raise typer.Exit(one_call(address, "ListReleases", as_json=as_json))
+    raise typer.Exit(one_call(server, "ListReleases", as_json=as_json))
 
 
 @app.command(epilog="Example: nesycd release preview")
+@with_server
 def preview(
     *,
     base: _Base = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most changes to list.")] = 200,
-    address: Address = DEFAULT_ADDRESS,
+    server: Server,
     as_json: Json = False,
 ) -> None:
     """Show what a release made now would change."""
     from services.cli.knowledge_client import one_call
 
-    raise typer.Exit(one_call(address, "PreviewRelease", base=base, limit=limit, as_json=as_json))
+    raise typer.Exit(one_call(server, "PreviewRelease", base=base, limit=limit, as_json=as_json))
 
 
 @app.command(epilog="Example: nesycd release create 2026-05-02 --activate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import signal
 import subprocess
@@ -55,12 +56,12 @@ def run(settings: Settings, *, question: str | None, once: bool) -> int:
             with _gateway(settings) as gateway, _application(settings, steps):
                 address = f"{settings.gateway.host}:{settings.gateway.port}"
                 with steps.step("gateway"):
-                    _wait_ready(address, gateway)
+                    _wait_ready(settings, address, gateway)
                 steps.say(f"serving on {address}")
                 try:
-                    return _serve(address, gateway, steps, question=question, once=once)
+                    return _serve(settings, gateway, steps, question=question, once=once)
                 finally:
-                    _drain(gateway, settings.gateway.drain_s)  # before what it forwards to
+                    _drain(gateway, settings)  # before what it forwards to
     except _Ended:
         return 0
 
@@ -128,46 +129,69 @@ def _gateway(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        _drain(process, settings.gateway.drain_s)
+        _drain(process, settings)
 
 
-def _drain(gateway: subprocess.Popen[bytes], drain_s: float) -> None:
+def _drain(gateway: subprocess.Popen[bytes], settings: Settings) -> None:
     """Ends the gateway, letting running calls end; does nothing when it has ended."""
     gateway.terminate()
     try:
-        gateway.wait(drain_s + 5)
+        gateway.wait(settings.gateway.shutdown_delay_s + settings.gateway.drain_s + 5)
     except subprocess.TimeoutExpired:
         gateway.kill()
 
 
-def _wait_ready(address: str, gateway: subprocess.Popen[bytes]) -> None:
+def _wait_ready(settings: Settings, address: str, gateway: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while time.monotonic() < deadline:
         if gateway.poll() is not None:
             raise ConfigurationError("the gateway ended at once; its own message is above")
+        if _is_ready(settings, address):
+            return
+        time.sleep(0.1)
+    raise ConfigurationError(f"the service on {address} was not ready in {_READY_TIMEOUT_S:.0f} s")
+
+
+def _is_ready(settings: Settings, address: str) -> bool:
+    """Whether the gateway says that it serves.
+
+    Under TLS its metrics are asked: its port may want a certificate that we do not have.
+    """
+    if settings.gateway.tls_certificate is None:
         try:
             with grpc.insecure_channel(address) as channel:
                 check = health_pb2_grpc.HealthStub(channel).Check(
                     health_pb2.HealthCheckRequest(), timeout=2.0
                 )
-            if check.status == health_pb2.HealthCheckResponse.SERVING:
-                return
         except grpc.RpcError:
-            pass
-        time.sleep(0.1)
-    raise ConfigurationError(f"the service on {address} was not ready in {_READY_TIMEOUT_S:.0f} s")
+            return False
+        return bool(check.status == health_pb2.HealthCheckResponse.SERVING)
+    page = http.client.HTTPConnection(
+        settings.gateway.inner_host, settings.gateway.metrics_port, timeout=2.0
+    )
+    try:
+        page.request("GET", "/metrics")
+        return b"\nnesycd_upstream_up 1.0" in page.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        page.close()
 
 
 def _serve(
-    address: str,
+    settings: Settings,
     gateway: subprocess.Popen[bytes],
     steps: Steps,
     *,
     question: str | None,
     once: bool,
 ) -> int:
+    address = f"{settings.gateway.host}:{settings.gateway.port}"
     if question:
-        with grpc.insecure_channel(address) as channel, steps.step("asking"):
+        asked = address
+        if settings.gateway.tls_certificate is not None:
+            asked = f"127.0.0.1:{settings.serve.grpc_port}"  # as `_is_ready` does without
+        with grpc.insecure_channel(asked) as channel, steps.step("asking"):
             stub = pb_grpc.ReasoningServiceStub(channel)
             reply = stub.Reason(pb.ReasonRequest(question=question), timeout=300.0)
         show.response(reply, question=question)

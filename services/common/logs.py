@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 def configure(settings: Settings) -> None:
     """Sets up structlog for this process, on standard error. User text only at debug."""
+    # The process's own: Ray Serve puts a logger in place of `sys.stderr` in a replica, whose
+    # level then drops what is written there.
+    stream = sys.__stderr__ or sys.stderr
     console = settings.log_format == "console" or (
-        settings.log_format == "auto" and sys.stderr.isatty()
+        settings.log_format == "auto" and stream.isatty()
     )
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
@@ -31,6 +34,6 @@ def configure(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -27,9 +28,9 @@ from services.common.errors import ConfigurationError
 
 _PREFIX = "NESYCD_"
 _NOT_SETTINGS = re.compile(
-    # The client's own option, the tests' own variables, and what Kubernetes sets in every
+    # The client's own options, the tests' own variables, and what Kubernetes sets in every
     # container of a namespace that has a Service called nesycd-something.
-    r"ADDRESS|TEST_.*|(.*_)?SERVICE_(HOST|PORT(_.*)?)|(.*_)?PORT_\d+_(TCP|UDP|SCTP)(_.*)?"
+    r"ADDRESS|TLS(_CA|_CERTIFICATE|_KEY)?|TEST_.*|(.*_)?SERVICE_(HOST|PORT(_.*)?)|(.*_)?PORT_\d+_(TCP|UDP|SCTP)(_.*)?"
 )
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
@@ -232,8 +233,32 @@ class GatewaySettings(_Section):
     metrics_port: int = Field(
         9464, ge=0, le=65535, description="Prometheus metrics over HTTP. 0: any free one."
     )
+    metrics_host: str | None = Field(
+        None,
+        description="Address for metrics and health checks. Unset: that of `host`.",
+    )
     upstream: str = Field(
         "127.0.0.1:9000", description="Ray Serve's gRPC address; `nesycd serve` sets it itself."
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file with the gateway's certificate, its own first. A renewed file takes "
+        "effect without a restart. Unset: plain gRPC.",
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file with the certificate's private key, without a password."
+    )
+    tls_client_ca: Path | None = Field(
+        None,
+        description="PEM file with the authorities of client certificates; every client then "
+        "needs one. Unset: clients need none.",
+    )
+    health_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="A second port that answers health checks alone, in plain gRPC: for probes "
+        "that speak no TLS, as those of Kubernetes. Unset: none.",
     )
     max_message_bytes: int = Field(
         1 << 20, ge=1024, description="Largest message accepted, in bytes."
@@ -241,11 +266,56 @@ class GatewaySettings(_Section):
     max_concurrent_calls: int = Field(
         1024, ge=1, description="Calls in flight; one more gets RESOURCE_EXHAUSTED."
     )
+    max_connection_age_s: float = Field(
+        0,
+        ge=0,
+        description="Age at which a client is asked to connect anew, so that new gateways get "
+        "their share; calls under way end first. 0: never.",
+    )
     health_interval_s: float = Field(
         2.0, gt=0, description="Seconds between looks at the inner service's health."
     )
+    shutdown_delay_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds between telling health checks of the shutdown and refusing calls.",
+    )
     drain_s: float = Field(
         30.0, ge=0, description="Seconds that running calls may take to end at shutdown."
+    )
+
+    @property
+    def inner_host(self) -> str:
+        """Where metrics and plain health checks are served."""
+        return self.metrics_host or self.host
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        needs = {"tls_certificate": "tls_key", "tls_key": "tls_certificate"}
+        for name, other in (*needs.items(), ("tls_client_ca", "tls_certificate")):
+            path = getattr(self, name)
+            if path is not None and getattr(self, other) is None:
+                raise ValueError(
+                    f"NESYCD_GATEWAY__{name.upper()}={path} needs "
+                    f"NESYCD_GATEWAY__{other.upper()}, which is unset"
+                )
+        return self
+
+
+class TracingSettings(_Section):
+    """Traces of calls, sent by OpenTelemetry (OTLP over gRPC)."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"(https?://[^/\s]+)?",
+        description="Where traces go, such as `http://collector:4317`; `https://` speaks TLS. "
+        "Empty: none are made.",
+    )
+    sample_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of calls that are traced, where the caller has not decided it.",
     )
 
 
@@ -275,6 +345,7 @@ class Settings(BaseSettings):
     reasoner: ReasonerSettings = ReasonerSettings()
     serve: ServeSettings = ServeSettings()
     gateway: GatewaySettings = GatewaySettings()
+    tracing: TracingSettings = TracingSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -304,16 +375,28 @@ class Settings(BaseSettings):
         return (self.knowledge.path or self.cache / "knowledge.db").expanduser()
 
 
-def load_settings() -> Settings:
-    """The settings of this process's environment.
+def load_settings(arguments: Mapping[str, object] | None = None) -> Settings:
+    """The settings of this process's environment; `arguments`, nested as here, go before it.
 
-    Raises: ConfigurationError naming the variable and the value.
+    Raises: ConfigurationError naming the variable, or the argument, and the value.
     """
+    arguments = arguments or {}
     try:
-        return Settings()
+        return Settings(**arguments)  # type: ignore[arg-type]  # validated here, not before
     except ValidationError as error:
         wrong = error.errors()[0]
         if wrong["type"] == "value_error":  # two settings that contradict each other
             raise ConfigurationError(wrong["msg"].partition(", ")[2]) from None
-        name = _PREFIX + "__".join(str(part) for part in wrong["loc"]).upper()
+        path = [str(part) for part in wrong["loc"]]
+        name = _PREFIX + "__".join(path).upper()
+        if _holds(arguments, path):
+            name = f"argument {'.'.join(path)}"
         raise ConfigurationError(f"{name}={wrong['input']!r}: {wrong['msg']}") from None
+
+
+def _holds(arguments: object, path: list[str]) -> bool:
+    for name in path:
+        if not isinstance(arguments, Mapping) or name not in arguments:
+            return False
+        arguments = arguments[name]
+    return True

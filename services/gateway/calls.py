@@ -14,11 +14,22 @@ from typing import Any, TypeAlias
 import grpc
 import structlog
 
+from services.common import tracing
 from services.common.errors import NesycdError, OverloadedError
 from services.common.metrics import Metrics
 from services.common.status import DETAILS_KEY, write_status
+from services.common.tracing import REQUEST_ID_KEY, TRACEPARENT_KEY, Origin
 
-REQUEST_ID_KEY = "x-request-id"
+_OURS = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+    }
+)
+"""Codes that count as failures of the service."""
+
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 log = structlog.get_logger()
@@ -59,7 +70,16 @@ class Calls:
     @asynccontextmanager
     async def running(self, method: str, context: Context) -> AsyncIterator[Call]:
         """Wraps one call; an error raised inside ends it with the status it stands for."""
-        call = Call(_request_id(context), time.monotonic())
+        origin = _origin(context)
+        call = Call(origin.request_id, time.monotonic())
+        with tracing.call(origin, method) as span:
+            async with self._counted(call, span, method, context):
+                yield call
+
+    @asynccontextmanager
+    async def _counted(
+        self, call: Call, span: tracing.Span, method: str, context: Context
+    ) -> AsyncIterator[None]:
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         code = grpc.StatusCode.OK
@@ -70,7 +90,7 @@ class Calls:
                 raise OverloadedError(  # noqa: TRY301 - ends like any other error
                     f"{self._max_concurrent} calls are in flight already", retry_after_s=1.0
                 )
-            yield call
+            yield
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
@@ -88,15 +108,23 @@ class Calls:
             self._running -= 1
             self._metrics.in_flight.dec()
             self._metrics.requests.labels(method, code.name).inc()
-            self._metrics.request_seconds.labels(method).observe(call.elapsed_s)
+            self._metrics.request_seconds.labels(method).observe(
+                call.elapsed_s, {"trace_id": span.trace_id} if span.trace_id else None
+            )
+            span.set(code=code.name)
+            if code in _OURS:
+                span.fail(code.name)
             log.info("call", method=method, code=code.name, seconds=round(call.elapsed_s, 4))
 
 
-def _request_id(context: Context) -> str:
+def _origin(context: Context) -> Origin:
+    request_id, traceparent = uuid.uuid4().hex, ""
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return uuid.uuid4().hex
+            request_id = value
+        if key == TRACEPARENT_KEY and isinstance(value, str):
+            traceparent = value
+    return Origin(request_id, traceparent)
 
 
 async def _abort(

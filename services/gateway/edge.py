@@ -144,6 +144,9 @@ class Edge:
         metrics.tokens.labels("prompt").inc(reply.tokens.prompt)
         metrics.tokens.labels("completion").inc(reply.tokens.completion)
         metrics.gate_decisions.labels(wire.decision_name(reply)).inc()
+        metrics.answers.labels(reply.adapter or "none").inc()
+        for used in reply.knowledge:
+            metrics.retrieved.labels(wire.kind_name(used)).inc()
         metrics.knowledge_entries.observe(len(reply.knowledge))
         if reply.HasField("confidence"):
             metrics.confidence.observe(reply.confidence)

@@ -12,7 +12,8 @@ import structlog
 from google.protobuf.message import Message
 
 from services.common.status import DETAILS_KEY
-from services.gateway.calls import REQUEST_ID_KEY, UpstreamStatus
+from services.common.tracing import REQUEST_ID_KEY, TRACEPARENT_KEY, Origin
+from services.gateway.calls import UpstreamStatus
 from services.genproto.nesycd.v1 import knowledge_pb2_grpc, reasoning_pb2_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 
@@ -53,9 +54,7 @@ class Upstream:
         self, method: str, message: Message, *, timeout_s: float, request_id: str
     ) -> Any:
         """Forwards a unary call. Cancelling the awaiting task cancels the inner call."""
-        call = self._rpcs[method](
-            message, timeout=timeout_s, metadata=((REQUEST_ID_KEY, request_id),)
-        )
+        call = self._rpcs[method](message, timeout=timeout_s, metadata=_metadata(request_id))
         try:
             return await call
         except grpc.aio.AioRpcError as error:
@@ -66,7 +65,7 @@ class Upstream:
     ) -> AsyncGenerator[pb.ReasonStreamResponse, None]:
         """Forwards ReasonStream. Closing the generator cancels the inner call."""
         call = self._rpcs["ReasonStream"](
-            message, timeout=timeout_s, metadata=((REQUEST_ID_KEY, request_id),)
+            message, timeout=timeout_s, metadata=_metadata(request_id)
         )
         try:
             async for event in call:
@@ -77,24 +76,33 @@ class Upstream:
         finally:
             call.cancel()
 
-    async def watch(self, interval_s: float, report: Callable[[bool], Awaitable[None]]) -> None:
-        """Reports, for ever, whether the inner service answers with a live student."""
+    async def watch(
+        self,
+        interval_s: float,
+        report: Callable[[pb.DescribeResponse | None], Awaitable[None]],
+    ) -> None:
+        """Reports, for ever, what the inner service says of itself; None without live student."""
         while True:
+            described: pb.DescribeResponse | None = None
             try:
-                await self.unary(
+                described = await self.unary(
                     "Describe", pb.DescribeRequest(), timeout_s=5.0, request_id="health"
                 )
             except UpstreamStatus as status:
                 log.debug("upstream_not_ready", code=status.code.name, details=status.details)
-                await report(False)
-            else:
-                await report(True)
+            await report(described)
             await asyncio.sleep(interval_s)
 
     async def close(self) -> None:
         """Closes the channel."""
         with suppress(asyncio.CancelledError):
             await self._channel.close()
+
+
+def _metadata(request_id: str) -> tuple[tuple[str, str], ...]:
+    traceparent = Origin.here().traceparent
+    traced = ((TRACEPARENT_KEY, traceparent),) if traceparent else ()
+    return ((REQUEST_ID_KEY, request_id), *traced)
 
 
 def _status(error: grpc.aio.AioRpcError, request_id: str) -> UpstreamStatus:

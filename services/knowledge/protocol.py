@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,6 +158,24 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """Embeds texts. Returns float32 of shape (len(texts), dimension), rows of length 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections to a server: those that calls hold now, and those that wait for one."""
+
+    in_use: int
+    idle: int
+
+
+@runtime_checkable
+class PooledStore(Protocol):
+    """A store that keeps connections to a server."""
+
+    @property
+    def pool_use(self) -> PoolUse:
+        """The connections there are now."""
         ...
 
 

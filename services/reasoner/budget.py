@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.common import tracing
+
 
 class Budget:
     """Counts down from a number of seconds, starting now."""
@@ -26,7 +28,10 @@ class Budget:
 
 
 class Stopwatch:
-    """Sums the time spent in each named stage, in seconds. Stages may overlap."""
+    """Sums the time spent in each named stage, in seconds; a trace shows each as a span.
+
+    Stages may overlap.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -36,6 +41,7 @@ class Stopwatch:
         """Adds the time spent inside the block to the stage."""
         start = time.monotonic()
         try:
-            yield
+            with tracing.part(name):
+                yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start

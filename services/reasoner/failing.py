@@ -11,6 +11,7 @@ import structlog
 
 from services.common.errors import InvalidRequestError, NesycdError
 from services.common.status import DETAILS_KEY, write_status
+from services.common.tracing import REQUEST_ID_KEY, TRACEPARENT_KEY, Origin
 
 log = structlog.get_logger()
 
@@ -24,21 +25,17 @@ class Context(Protocol):
     def set_trailing_metadata(self, trailing_metadata: Any) -> None: ...
 
 
-def request_id(context: Context) -> str:
-    """The id that the gateway gave the call; "" without one."""
-    return str(dict(context.invocation_metadata()).get("x-request-id", ""))
+def origin(context: Context) -> Origin:
+    """The call that the gateway forwards."""
+    metadata = dict(context.invocation_metadata())
+    return Origin(str(metadata.get(REQUEST_ID_KEY, "")), str(metadata.get(TRACEPARENT_KEY, "")))
 
 
 def fail(context: Context, error: NesycdError) -> None:
     """Ends the call with the status that the error stands for, whatever message it returns."""
     status = write_status(error)
     if not isinstance(error, InvalidRequestError):
-        log.warning(
-            "request_failed",
-            error=type(error).__name__,
-            message=status.message,
-            request_id=request_id(context),
-        )
+        log.warning("request_failed", error=type(error).__name__, message=status.message)
     context.set_code(grpc.StatusCode[error.status])
     context.set_details(status.message)
     context.set_trailing_metadata([(DETAILS_KEY, status.SerializeToString())])

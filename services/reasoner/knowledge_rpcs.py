@@ -13,8 +13,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from services.common.errors import NesycdError
+from services.common.tracing import continued
 from services.genproto.nesycd.v1 import knowledge_pb2 as pb
-from services.reasoner.failing import Context, fail
+from services.reasoner.failing import Context, fail, origin
 
 SERVICE = pb.DESCRIPTOR.services_by_name["KnowledgeService"]
 
@@ -39,11 +40,12 @@ def _passing_on(rpc: MethodDescriptor) -> Callable[..., Awaitable[Message]]:
 
     # Serve passes the context by this name, and looks for it in the signature.
     async def method(self: KnowledgeRpcs, message: Any, grpc_context: Context) -> Message:
-        try:
-            return await self._calls.call(rpc.name, message)
-        except NesycdError as error:
-            fail(grpc_context, error)
-            return reply_class()
+        with continued(origin(grpc_context), f"reasoner {rpc.name}"):
+            try:
+                return await self._calls.call(rpc.name, message)
+            except NesycdError as error:
+                fail(grpc_context, error)
+                return reply_class()
 
     method.__name__ = rpc.name
     method.__qualname__ = f"{KnowledgeRpcs.__qualname__}.{rpc.name}"

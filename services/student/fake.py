@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from services.common import prompts
@@ -89,6 +89,11 @@ class ScriptedStudent:
     def in_flight(self) -> int:
         """Requests admitted and not ended."""
         return self._admission.in_flight
+
+    @property
+    def adapter_loads(self) -> Mapping[str, int]:
+        """How often each adapter's weights were brought in; see `ManagedStudent`."""
+        return self._adapters.loads
 
     async def generate(
         self, prompt: str, sampling: Sampling, *, adapter: str = ""

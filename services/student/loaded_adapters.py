@@ -87,6 +87,8 @@ class LoadedAdapters:
         self._loaded: dict[str, LoadedAdapter] = {}  # by reference, least recently used first
         self._users: Counter[LoadedAdapter] = Counter()
         self._unloaded: set[str] = set()
+        self.loads: Counter[str] = Counter()
+        """How often each adapter, by reference, was brought in since the start."""
         self._lock = asyncio.Lock()
         catalog.scan()
         if default:
@@ -193,6 +195,7 @@ class LoadedAdapters:
                     await self._make_room()
                     adapter = LoadedAdapter(folder, next(self._numbers))
                     await self._add(adapter)
+                    self.loads[folder.ref] += 1
                     self._loaded[folder.ref] = adapter
         adapter = self._loaded.pop(folder.ref)
         self._loaded[folder.ref] = adapter

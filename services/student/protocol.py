@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -153,6 +153,11 @@ class AdapterControl(Protocol):
 
 class ManagedStudent(Student, AdapterControl, Protocol):
     """A student with its own engine, as the process that hosts it sees it."""
+
+    @property
+    def adapter_loads(self) -> Mapping[str, int]:
+        """How often each adapter, by reference, was brought into the engine since the start."""
+        ...
 
     async def check_health(self) -> None:
         """Raises StudentUnavailableError when the engine is dead."""

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -104,6 +104,11 @@ class VllmStudent:
     def in_flight(self) -> int:
         """Requests admitted and not ended."""
         return self._admission.in_flight
+
+    @property
+    def adapter_loads(self) -> Mapping[str, int]:
+        """How often each adapter's weights were brought in; see `ManagedStudent`."""
+        return self._adapters.loads
 
     async def generate(
         self, prompt: str, sampling: Sampling, *, adapter: str = ""

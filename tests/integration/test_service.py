@@ -4,6 +4,7 @@ parts cannot show. One service for all tests; those that hurt it come last."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import threading
@@ -19,11 +20,13 @@ import pytest
 from services.genproto.nesycd.v1 import knowledge_pb2, knowledge_pb2_grpc
 from services.genproto.nesycd.v1 import reasoning_pb2 as pb
 from services.genproto.nesycd.v1 import reasoning_pb2_grpc as pb_grpc
+from tests.ray_session import ray_metrics
 from tests.service import SAMPLE, Service, running_service
 from tests.tiny_models import build_model, write_adapter
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
+ROOT = Path(__file__).parents[2]
 QUEUE = 4
 LONG = 1024
 
@@ -301,6 +304,19 @@ def test_health_and_metrics_say_it_is_up(service, reasoning):
     text = urllib.request.urlopen(service.metrics_url, timeout=5).read().decode()
     assert "nesycd_upstream_up 1.0" in text
     assert 'nesycd_requests_total{code="OK",method="Reason"}' in text
+
+
+def test_every_metric_that_the_catalogue_names_of_vllm_and_ray_is_there(service, reasoning):
+    reasoning.Reason(asked(adapter="maths"), timeout=60)
+    catalogue = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    (part,) = [one for one in catalogue.split("\n## ") if one.startswith("vLLM's and Ray's own")]
+    names = set(re.findall(r"`(ray_\w+)`", part))
+    assert len(names) > 20
+
+    def missing() -> set[str]:
+        return names - set(re.findall(r"^# TYPE (\w+)", ray_metrics(service), re.MULTILINE))
+
+    until(lambda: not missing(), 60)
 
 
 def engine_processes(service: Service) -> list[psutil.Process]:

@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "services.student.protocol",
         "services.knowledge.protocol",
     },
+    "services.replica_metrics": {"services.common", "services.knowledge.protocol"},
     "services.app": {
         "services.common",
         "services.genproto",
@@ -47,6 +48,7 @@ MAY_IMPORT = {
         "services.knowledge",
         "services.reasoner",
         "services.remote",
+        "services.replica_metrics",
     },
     "services.cluster": {"services.common", "services.app"},
     "services.cli": {
@@ -141,11 +143,18 @@ OWNERS = {
     },
     "peft": {"services.student.offline.lora_switch", *FITTING},
     "vllm": {"services.student.vllm_engine", "services.student.cpu_lora_kernels"},
-    "ray": {"services.app", "services.remote", "services.cluster", "training.ray_inference"},
+    "ray": {
+        "services.app",
+        "services.remote",
+        "services.replica_metrics",
+        "services.cluster",
+        "training.ray_inference",
+    },
     "openai": {"training.teachers.endpoint"},
     "datasets": {"training.data.hub"},
     "matplotlib": {"training.evaluation.plots"},
     "lm_eval": {"training.evaluation.harness"},
+    "opentelemetry": {"services.common.tracing"},
 }
 IMPORTED_WHEN_CALLED = {
     "services.student.packaged_models",

@@ -34,6 +34,8 @@ def write_adapter(model: Any, folder: Path, *, dtype: torch.dtype, base_name: st
         folder / WEIGHTS_FILE,
         metadata={"format": "pt"},
     )
+    # safetensors lets nobody else read it, but the service is often another user.
+    (folder / WEIGHTS_FILE).chmod(0o644)
     config = model.peft_config["default"].to_dict() | {
         "base_model_name_or_path": base_name,
         "inference_mode": True,

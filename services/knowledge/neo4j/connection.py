@@ -14,6 +14,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.settings import KnowledgeSettings
+from services.knowledge.protocol import PoolUse
 
 FLOOR = (5, 26)
 """Oldest server that is spoken to."""
@@ -135,6 +136,16 @@ class Connection:
         driver, self._driver = self._driver, None
         if driver is not None:
             await driver.close()
+
+    @property
+    def pool_use(self) -> PoolUse:
+        """The connections there are now, to all servers of a cluster."""
+        if self._driver is None:
+            return PoolUse(0, 0)
+        # The driver tells nobody of its pool.
+        pools = self._driver._pool.connections.values()  # noqa: SLF001
+        in_use = [connection.in_use for pool in pools for connection in pool]
+        return PoolUse(sum(in_use), len(in_use) - sum(in_use))
 
     def check_open(self) -> None:
         """Refuses a call after `close`."""

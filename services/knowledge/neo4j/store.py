@@ -18,6 +18,7 @@ from services.knowledge.protocol import (
     KnowledgeQuery,
     Lookup,
     Page,
+    PoolUse,
     Release,
     Uses,
     Vector,
@@ -56,6 +57,11 @@ class Neo4jStore:
     def from_settings(cls, settings: Settings) -> Neo4jStore:
         """The store that the settings name. No server is called yet."""
         return cls(settings.knowledge)
+
+    @property
+    def pool_use(self) -> PoolUse:
+        """The connections to the server; see `PooledStore`."""
+        return self._connection.pool_use
 
     async def search(self, query: KnowledgeQuery, vector: Vector) -> Lookup:
         """Finds entries in the active release."""

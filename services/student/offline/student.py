@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +79,11 @@ class TransformersStudent:
     def in_flight(self) -> int:
         """Requests admitted and not ended."""
         return self._admission.in_flight
+
+    @property
+    def adapter_loads(self) -> Mapping[str, int]:
+        """How often each adapter's weights were brought in; see `ManagedStudent`."""
+        return self._adapters.loads
 
     async def generate(
         self, prompt: str, sampling: Sampling, *, adapter: str = ""

@@ -14,7 +14,7 @@ from services.common.records import Entry, Fact
 from services.knowledge.embedded.store import EmbeddedStore
 from services.knowledge.neo4j import migrations, queries
 from services.knowledge.neo4j.store import Neo4jStore
-from services.knowledge.protocol import KnowledgeQuery, Vector
+from services.knowledge.protocol import KnowledgeQuery, PooledStore, Vector
 from services.knowledge.ranking import RANK_CONSTANT
 from tests.contract.knowledge_editing import KnowledgeEditingContract
 from tests.contract.knowledge_store import (
@@ -36,6 +36,20 @@ class TestNeo4jStore(KnowledgeStoreContract, KnowledgeEditingContract):
     @pytest.fixture
     def make_store(self, server: Server) -> MakeStore:
         return lambda: Neo4jStore.from_settings(server.settings())
+
+
+async def test_the_connections_in_use_are_told(fruit: Neo4jStore) -> None:
+    assert isinstance(fruit, PooledStore)
+    idle = fruit.pool_use
+    assert idle.in_use == 0
+    assert idle.idle >= 1
+    calls = [asyncio.create_task(fruit.active_release()) for _ in range(8)]
+    most = 0
+    while not all(call.done() for call in calls):
+        most = max(most, fruit.pool_use.in_use)
+        await asyncio.sleep(0)
+    assert 1 <= most <= 8
+    assert fruit.pool_use.in_use == 0
 
 
 # Searching

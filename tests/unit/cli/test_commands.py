@@ -113,6 +113,14 @@ BAD_ARGUMENTS = [
     (("ask", "q", "--address", "here:"), "nesycd: --address: 'here:' is not HOST:PORT\n"),
     (("health", "--address", "h:x"), "nesycd: --address: 'h:x' is not HOST:PORT\n"),
     (("adapters", "list", "--address", ""), "nesycd: --address: '' is not HOST:PORT\n"),
+    (
+        ("health", "--tls-ca", "missing.pem"),
+        "nesycd: --tls-ca: cannot read missing.pem: No such file or directory\n",
+    ),
+    (
+        ("release", "list", "--tls-certificate", "own.pem"),
+        "nesycd: --tls-key: is needed beside the other of the two\n",
+    ),
 ]
 
 

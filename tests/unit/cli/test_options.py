@@ -17,7 +17,9 @@ def test_a_command_that_edits_gets_the_shared_options_after_its_own() -> None:
         got.append((entry_id, to, options))
 
     shown = " ".join(one.name for one in typer.main.get_command(app).params)
-    assert shown == "entry_id to actor reason batch address as_json"
+    assert shown == (
+        "entry_id to address tls tls_ca tls_certificate tls_key actor reason batch as_json"
+    )
     words = ["a", "--reason", "why", "--to", "b", "--json", "--address", "h:1"]
     assert CliRunner().invoke(app, words).exit_code == 0
     assert got == [("a", "b", EditOptions(reason="why", address="h:1", as_json=True))]

@@ -9,8 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
+from services.common import replica_metrics
 from services.common.metrics import Metrics
-from services.common.records import DegradedCause, GateDecision
+from services.common.records import DegradedCause, EntryKind, GateDecision
+from services.genproto.nesycd.v1 import knowledge_pb2
 
 DOC = Path(__file__).parents[3] / "docs" / "metrics.md"
 ROW = re.compile(
@@ -22,7 +24,19 @@ ROW = re.compile(
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
+    return Metrics(CollectorRegistry(), has_certificate=True)
+
+
+def _rows(heading: str) -> list[re.Match[str]]:
+    """The rows of the tables under a heading of the documentation."""
+    [part] = [
+        one for one in DOC.read_text("utf-8").split("\n## ") if one.startswith(f"{heading}\n")
+    ]
+    return list(ROW.finditer(part))
+
+
+def _row(row: re.Match[str]) -> tuple[str, str, list[str], str]:
+    return row["name"], row["type"], re.findall(r"`(\w+)`", row["labels"]), row["meaning"]
 
 
 def _collectors(metrics: Metrics) -> list[MetricWrapperBase]:
@@ -37,11 +51,7 @@ def _exposed(collector: MetricWrapperBase) -> str:
 
 
 def test_the_documentation_lists_every_metric_as_it_is_exposed(metrics: Metrics) -> None:
-    documented = [
-        (row["name"], row["type"], re.findall(r"`(\w+)`", row["labels"]), row["meaning"])
-        for row in ROW.finditer(DOC.read_text("utf-8"))
-    ]
-    assert documented == [
+    assert [_row(row) for row in _rows("At the gateway")] == [
         (_exposed(one), one._type, list(one._labelnames), one._documentation)
         for one in _collectors(metrics)
     ]
@@ -52,12 +62,33 @@ def test_the_documented_names_are_those_on_the_page_that_prometheus_reads(
 ) -> None:
     page = generate_latest(metrics.registry).decode()
     exposed = re.findall(r"^# TYPE (\w+) (\w+)$", page, re.MULTILINE)
-    documented = [(row["name"], row["type"]) for row in ROW.finditer(DOC.read_text("utf-8"))]
+    documented = [(row["name"], row["type"]) for row in _rows("At the gateway")]
     assert documented == [(name, kind) for name, kind in exposed if not name.endswith("_created")]
 
 
+def test_the_documentation_lists_every_metric_of_the_replicas() -> None:
+    assert [_row(row) for row in _rows("In the replicas")] == [
+        (f"ray_{one.name}", one.kind, list(one.labels), one.meaning) for one in replica_metrics.ALL
+    ]
+
+
+def test_every_edit_is_an_rpc_that_is_counted() -> None:
+    counted = {
+        rpc.name
+        for rpc in knowledge_pb2.DESCRIPTOR.services_by_name["KnowledgeService"].methods
+        if "edit" in rpc.input_type.fields_by_name
+    }
+    assert {"CreateEntry", "UpdateEntry", "ActivateRelease", "RollBackRelease"} <= counted
+    assert not {"FindEntries", "GetEntry", "SearchEntries", "ListReleases"} & counted
+
+
+def test_without_tls_no_expiry_is_exposed() -> None:
+    page = generate_latest(Metrics(CollectorRegistry()).registry).decode()
+    assert "certificate" not in page
+
+
 def test_every_metric_has_a_unit_and_seconds_stand_in_the_name() -> None:
-    rows = list(ROW.finditer(DOC.read_text("utf-8")))
+    rows = _rows("At the gateway") + _rows("In the replicas")
     assert all(row["unit"] for row in rows)
     assert [row["name"] for row in rows if row["unit"] == "seconds"] == [
         row["name"] for row in rows if row["name"].endswith("_seconds")
@@ -70,6 +101,7 @@ def test_every_metric_has_a_unit_and_seconds_stand_in_the_name() -> None:
         ("gate_decisions", [decision.value for decision in GateDecision]),
         ("degraded", [cause.value for cause in DegradedCause]),
         ("tokens", ["prompt", "completion"]),
+        ("retrieved", [kind.value for kind in EntryKind]),
     ],
 )
 def test_bounded_labels_start_at_zero_and_are_documented(

@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from services.common.settings import Settings
+from services.common.errors import ConfigurationError
+from services.common.settings import Settings, load_settings
 from tests.field_tables import DOCS, assert_documented, table
 
 ROOT = Path(__file__).parents[3]
@@ -140,6 +141,8 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
     ("variable", "value"),
     [
         ("NESYCD_ADDRESS", "gateway:50051"),
+        ("NESYCD_TLS", "true"),
+        ("NESYCD_TLS_CA", "ca.pem"),
         ("NESYCD_TEST_DATA", "data"),
         ("NESYCD_PORT", "tcp://10.0.0.1:50051"),
         ("NESYCD_SERVICE_HOST", "10.0.0.1"),
@@ -213,6 +216,21 @@ def test_serve_stops_at_a_wrong_variable_with_one_line(variable: str, value: str
             {"NESYCD_SERVE__STUDENT_REPLICAS": "3"},
             "NESYCD_SERVE__STUDENT_REPLICAS=3 is above NESYCD_SERVE__STUDENT_MAX_REPLICAS=1",
         ),
+        (
+            {"NESYCD_GATEWAY__TLS_CERTIFICATE": "a.pem"},
+            "NESYCD_GATEWAY__TLS_CERTIFICATE=a.pem needs NESYCD_GATEWAY__TLS_KEY, which is unset",
+        ),
+        (
+            {"NESYCD_GATEWAY__TLS_KEY": "a.key"},
+            "NESYCD_GATEWAY__TLS_KEY=a.key needs NESYCD_GATEWAY__TLS_CERTIFICATE, which is unset",
+        ),
+        (
+            {"NESYCD_GATEWAY__TLS_CLIENT_CA": "ca.pem"},
+            (
+                "NESYCD_GATEWAY__TLS_CLIENT_CA=ca.pem needs NESYCD_GATEWAY__TLS_CERTIFICATE, "
+                "which is unset"
+            ),
+        ),
     ],
 )
 def test_serve_stops_at_settings_that_contradict_each_other(
@@ -228,3 +246,56 @@ def test_serve_stops_at_settings_that_contradict_each_other(
         check=False,
     )
     assert (done.returncode, done.stderr) == (2, f"nesycd: {said}\n")
+
+
+def test_arguments_go_before_the_environment_and_leave_the_rest_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NESYCD_STUDENT__DEFAULT_ADAPTER", "bbh@v1")
+    monkeypatch.setenv("NESYCD_STUDENT__MODEL", "a/model")
+    monkeypatch.setenv("NESYCD_SERVE__STUDENT_MAX_REPLICAS", "4")
+    settings = load_settings(
+        {"student": {"default_adapter": "bbh@v2"}, "serve": {"student_replicas": 2}}
+    )
+    assert settings.student.default_adapter == "bbh@v2"
+    assert settings.student.model == "a/model"
+    assert (settings.serve.student_replicas, settings.serve.student_max_replicas) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            {"student": {"modle": "x"}},
+            "argument student.modle='x': Extra inputs are not permitted",
+        ),
+        ({"studnt": {"model": "x"}}, "argument studnt={'model': 'x'}: Extra inputs are not permit"),
+        (
+            {"student": {"max_lora_rank": 7}},
+            "argument student.max_lora_rank=7: Input should be 8, 16, 32, 64, 128 or 256",
+        ),
+        (
+            {"serve": {"student_replicas": "many"}},
+            "argument serve.student_replicas='many': Input should be a valid integer",
+        ),
+        ({"student": "x"}, "argument student='x': Input should be a valid dictionary"),
+        (
+            {"serve": {"student_replicas": 3}},
+            "NESYCD_SERVE__STUDENT_REPLICAS=3 is above NESYCD_SERVE__STUDENT_MAX_REPLICAS=1",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_section_name_and_value(
+    arguments: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(arguments)
+    assert raised.value.message.startswith(said)
+
+
+def test_a_wrong_variable_is_named_as_one_beside_arguments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NESYCD_STUDENT__THREADS", "many")
+    with pytest.raises(ConfigurationError, match=r"^NESYCD_STUDENT__THREADS='many': "):
+        load_settings({"student": {"model": "a/model"}})

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 import urllib.request
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -351,6 +352,24 @@ async def test_calls_and_answers_are_counted(edge):
     assert found["nesycd_stage_duration_seconds_count{stage=total}"] == 2
     assert found["nesycd_tokens_total{kind=completion}"] > 0
     assert found["nesycd_requests_in_flight"] == 0
+    assert found["nesycd_answers_total{adapter=none}"] == 2
+    assert found["nesycd_retrieved_entries_total{kind=note}"] == 1
+    assert found["nesycd_retrieved_entries_total{kind=rule}"] == 0
+
+
+async def test_the_active_release_is_told_with_the_time_since_when(edge):
+    name = "nesycd_kb_release_info{release=%s}"
+    since = "nesycd_kb_release_activated_timestamp_seconds{release=%s}"
+    await until(lambda: samples(edge).get(name % "r1") == 1)
+    first = samples(edge)[since % "r1"]
+    assert first == pytest.approx(time.time(), abs=10)
+    edge.knowledge._release = replace(edge.knowledge._release, name="r2")
+    await until(lambda: samples(edge).get(name % "r2") == 1)
+    assert name % "r1" not in samples(edge)
+    assert samples(edge)[since % "r2"] >= first
+    edge.knowledge._fails = True  # what was told last stays
+    await asyncio.sleep(0.2)
+    assert samples(edge)[name % "r2"] == 1
 
 
 async def test_metrics_are_served_over_http(edge):

@@ -63,6 +63,21 @@ async def test_the_first_use_loads_once_however_many_ask(tmp_path: Path, engine:
     assert engine.added == [("maths@v1", 1)]
 
 
+async def test_each_loading_is_counted_and_a_refused_one_is_not(
+    tmp_path: Path, engine: Engine
+) -> None:
+    write_adapter(tmp_path, "maths@v1")
+    write_adapter(tmp_path, "bad@v1")
+    engine.bad = {"bad@v1"}
+    adapters = adapters_of(tmp_path, engine)
+    await use(adapters, "maths")
+    await adapters.unload("maths")
+    await adapters.load("maths")
+    with pytest.raises(AdapterRefusedError):
+        await use(adapters, "bad")
+    assert adapters.loads == {"maths@v1": 2}
+
+
 async def test_no_reference_is_the_bare_model_or_the_default(
     tmp_path: Path, engine: Engine
 ) -> None:

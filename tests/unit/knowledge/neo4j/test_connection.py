@@ -13,7 +13,7 @@ from services.common.errors import ConfigurationError, KnowledgeUnavailableError
 from services.common.settings import KnowledgeSettings
 from services.knowledge.neo4j.connection import _check_version
 from services.knowledge.neo4j.store import Neo4jStore
-from services.knowledge.protocol import KnowledgeQuery
+from services.knowledge.protocol import KnowledgeQuery, PoolUse
 from tests.neo4j_server import free_port
 
 
@@ -31,6 +31,15 @@ def test_takes_a_server_from_5_26_on(agent):
 def test_refuses_an_older_server(agent):
     with pytest.raises(ConfigurationError, match=rf"{agent} is too old: .* 5\.26 or newer"):
         _check_version(agent)
+
+
+async def test_without_a_server_there_is_no_connection_before_or_after_a_call():
+    there_is_none = store()
+    assert there_is_none.pool_use == PoolUse(in_use=0, idle=0)
+    with pytest.raises(KnowledgeUnavailableError):
+        await there_is_none.active_release()
+    assert there_is_none.pool_use == PoolUse(in_use=0, idle=0)
+    await there_is_none.close()
 
 
 async def test_without_a_server_every_call_fails_at_once_and_says_where():

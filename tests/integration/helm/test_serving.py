@@ -1,0 +1,172 @@
+"""The installed RayService really serves: KubeRay deploys the chart's Serve config into a real Ray.
+
+Ray starts here under the environment of the rendered head pod; the gateway under that of its
+Deployment. What is not the pods' own: folders, and loopback addresses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.settings import Settings
+from tests.chart import CHART, Pod, named, pods, render
+from tests.kube_tools import tool
+from tests.kubernetes_api import Cluster, wait_for
+from tests.ray_head import ray_head
+from tests.service import SAMPLE, free_port, run
+from tests.tiny_models import write_adapter
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
+
+_SERVE_S = 900.0
+
+
+def _values(adapters: Path) -> dict[str, Any]:
+    """A student without a model, and a store that needs no volume."""
+    return {
+        "settings": {
+            "student": {"backend": "scripted", "default_adapter": "bbh@v1"},
+            "serve": {"student_cpus": 0.1},
+        },
+        "knowledge": {"persistence": {"enabled": False}},
+        "loader": {"enabled": False},
+        "ray": {
+            "head": {"extraEnv": [{"name": "NESYCD_STUDENT__ADAPTERS_DIR", "value": str(adapters)}]}
+        },
+    }
+
+
+def _deploy(cluster: Cluster, namespace: str, verb: str, values: dict[str, Any]) -> None:
+    """With Helm 4's own way of waiting: until the RayService says that it is ready."""
+    done = subprocess.run(
+        [
+            *(tool("helm4"), verb, "demo", str(CHART), "--namespace", namespace, "-f", "-"),
+            *("--wait", "--timeout", f"{_SERVE_S:.0f}s"),
+        ],
+        env=cluster.environment,
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        timeout=_SERVE_S + 60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def _gateway(pod: Pod, log: Path) -> Iterator[str]:
+    """The gateway under its pod's environment, on ports of this machine. Gives its address."""
+    port = free_port()
+    environment = pod.environment() | {
+        "NESYCD_GATEWAY__HOST": "127.0.0.1",
+        "NESYCD_GATEWAY__PORT": str(port),
+        "NESYCD_GATEWAY__METRICS_PORT": str(free_port()),
+        "NESYCD_GATEWAY__HEALTH_PORT": str(free_port()),
+        "NESYCD_GATEWAY__UPSTREAM": "127.0.0.1:9000",
+        "NESYCD_GATEWAY__SHUTDOWN_DELAY_S": "0",
+    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("NESYCD_")}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli.main", "gateway"],
+            env=kept | environment,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _ask(address: str) -> dict[str, Any]:
+    words = ("ask", "What is six times seven?", "--json", "--address", address)
+    done = run(*words, environment=os.environ)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_kuberay_deploys_the_chart_and_an_upgrade_takes_effect_in_the_same_ray(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    adapters, cache = tmp_path / "adapters", tmp_path / "cache"
+    for version in ("v1", "v2"):
+        write_adapter(adapters, f"bbh@{version}")
+    cache.mkdir()
+    (cache / "models").symlink_to(Settings().cache / "models")
+    values = _values(adapters)
+    objects = render(values=values)
+    [head_pod] = [pod for pod in pods(objects) if pod.part == "RayService head"]
+    [gateway_pod] = [pod for pod in pods(objects) if pod.part == "Deployment"]
+    environment = head_pod.environment() | {"NESYCD_CACHE_DIR": str(cache)}
+    assert environment["RAY_SERVE_USE_GRPC_BY_DEFAULT"] == "1"
+    assert named(objects, "RayService")["metadata"]["name"] == "demo-nesycd"
+    loaded = run("kb", "load", str(SAMPLE), environment=os.environ | environment)
+    assert loaded.returncode == 0, loaded.stderr
+
+    with ray_head(environment) as ray:
+        _deploy(cluster, namespace, "install", values)
+        status = cluster.get("rayservice", "demo-nesycd", "-n", namespace)["status"]
+        assert status["serviceStatus"] == "Running"
+        clusters = cluster.names(namespace, "raycluster")
+        ports = cluster.get("service", "demo-nesycd-serve-svc", "-n", namespace)["spec"]["ports"]
+        assert {port["name"]: port["port"] for port in ports}["serve-grpc"] == 9000
+
+        with _gateway(gateway_pod, tmp_path / "gateway.log") as address:
+            wait_for(
+                "health at the gateway",
+                lambda: run("health", "--address", address, environment=os.environ).returncode == 0,
+            )
+            answer = _ask(address)
+            assert answer["answer"] == "42"
+            assert answer["adapter"] == "bbh@v1"
+
+            # More replicas: the first one goes on as it is.
+            [first] = ray.running("Student")
+            values["settings"]["serve"] |= {"student_replicas": 2, "student_max_replicas": 2}
+            _deploy(cluster, namespace, "upgrade", values)
+            wait_for("two students", lambda: len(ray.running("Student")) == 2, _SERVE_S)
+            assert first in ray.running("Student")
+
+            # Another adapter: replicas are replaced, Ray and its cluster are not.
+            values["settings"]["student"]["default_adapter"] = "bbh@v2"
+            _deploy(cluster, namespace, "upgrade", values)
+            wait_for("new students", lambda: first not in ray.running("Student"), _SERVE_S)
+            wait_for("the other adapter", lambda: _ask(address)["adapter"] == "bbh@v2", _SERVE_S)
+            assert cluster.names(namespace, "raycluster") == clusters
+
+        # A wrong setting is named by the operator's status, and what runs goes on.
+        values["settings"]["student"]["default_adaptor"] = "bbh@v2"
+        subprocess.run(
+            [
+                *(tool("helm4"), "upgrade", "demo", str(CHART)),
+                *("--namespace", namespace, "-f", "-"),
+            ],
+            env=cluster.environment,
+            input=json.dumps(values),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        wait_for(
+            "the reason in the RayService's status",
+            lambda: "argument student.default_adaptor" in _applications(cluster, namespace),
+            _SERVE_S,
+        )
+
+
+def _applications(cluster: Cluster, namespace: str) -> str:
+    status = cluster.get("rayservice", "demo-nesycd", "-n", namespace)["status"]
+    return json.dumps(status)
