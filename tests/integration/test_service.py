@@ -306,6 +306,7 @@ def test_health_and_metrics_say_it_is_up(service, reasoning):
     assert 'nesycd_requests_total{code="OK",method="Reason"}' in text
 
 
+@pytest.mark.operator
 def test_every_metric_that_the_catalogue_names_of_vllm_and_ray_is_there(service, reasoning):
     reasoning.Reason(asked(adapter="maths"), timeout=60)
     catalogue = (ROOT / "docs" / "metrics.md").read_text("utf-8")

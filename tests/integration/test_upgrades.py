@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.operator, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 

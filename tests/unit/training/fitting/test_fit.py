@@ -65,6 +65,7 @@ def test_the_adapter_is_one_that_the_service_takes(fits: Fits) -> None:
         "adapter_config.json",
         "adapter_model.safetensors",
     ]
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.iterdir())  # for any user
     shape = BaseShape(HIDDEN_SIZE, LAYERS, read_weight_shapes(fits.student))
     assert read_adapter(folder, max_rank=8, base=shape) == (8, "")
     config = json.loads((folder / "adapter_config.json").read_text())
