@@ -30,7 +30,9 @@ _MENDABLE = (
 
 _INTERRUPTED = 130
 
-SAMPLE_QUESTION = "Which day comes after Monday?"
+SAMPLE_QUESTION = (
+    'Is the following sentence plausible? "Katie Ledecky was caught offside near the penalty box."'
+)
 
 app = typer.Typer(
     name="nesycd",
