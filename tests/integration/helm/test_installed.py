@@ -141,15 +141,6 @@ def test_a_password_made_at_random_stays_over_upgrades(release: Release) -> None
     assert release.cluster.get(*secret)["data"]["password"] == first
 
 
-def test_a_changed_image_starts_a_second_ray_cluster(release: Release) -> None:
-    release.deploy("install")
-    wait_for("the first Ray cluster", lambda: len(release.ray_clusters()) == 1)
-    first = release.ray_clusters()
-    release.deploy("upgrade", "--set", "images.serving.tag=0.2.0")
-    # The first never serves here, so the operator replaces it at once.
-    wait_for("another Ray cluster", lambda: bool(release.ray_clusters() - first))
-
-
 def test_each_service_account_can_do_what_it_needs_and_nothing_more(release: Release) -> None:
     release.deploy("install", "--set", "ray.autoscaling.enabled=true")
     accounts = {f"demo-nesycd-{part}": part for part in ("ray", "gateway", "loader")}

@@ -46,7 +46,7 @@ def _values(adapters: Path) -> dict[str, Any]:
 
 
 def _deploy(cluster: Cluster, namespace: str, verb: str, values: dict[str, Any]) -> None:
-    """With Helm 4's own way of waiting: until the RayService says that it is ready."""
+    """With Helm 4's own way of waiting, which ends too early before the RayService has a status."""
     done = subprocess.run(
         [
             *(tool("helm4"), verb, "demo", str(CHART), "--namespace", namespace, "-f", "-"),
@@ -117,8 +117,7 @@ def test_kuberay_deploys_the_chart_and_an_upgrade_takes_effect_in_the_same_ray(
 
     with ray_head(environment) as ray:
         _deploy(cluster, namespace, "install", values)
-        status = cluster.get("rayservice", "demo-nesycd", "-n", namespace)["status"]
-        assert status["serviceStatus"] == "Running"
+        wait_for("Running", lambda: _is_running(cluster, namespace), _SERVE_S)
         clusters = cluster.names(namespace, "raycluster")
         ports = cluster.get("service", "demo-nesycd-serve-svc", "-n", namespace)["spec"]["ports"]
         assert {port["name"]: port["port"] for port in ports}["serve-grpc"] == 9000
@@ -146,6 +145,16 @@ def test_kuberay_deploys_the_chart_and_an_upgrade_takes_effect_in_the_same_ray(
             wait_for("the other adapter", lambda: _ask(address)["adapter"] == "bbh@v2", _SERVE_S)
             assert cluster.names(namespace, "raycluster") == clusters
 
+            # Another image: another Ray cluster takes over (here both are this one Ray).
+            values["images"] = {"serving": {"tag": "0.2.0"}}
+            _deploy(cluster, namespace, "upgrade", values)
+            wait_for(
+                "another Ray cluster",
+                lambda: _active(cluster, namespace) not in {"", *clusters},
+                _SERVE_S,
+            )
+            assert _ask(address)["adapter"] == "bbh@v2"
+
         # A wrong setting is named by the operator's status, and what runs goes on.
         values["settings"]["student"]["default_adaptor"] = "bbh@v2"
         subprocess.run(
@@ -162,11 +171,23 @@ def test_kuberay_deploys_the_chart_and_an_upgrade_takes_effect_in_the_same_ray(
         )
         wait_for(
             "the reason in the RayService's status",
-            lambda: "argument student.default_adaptor" in _applications(cluster, namespace),
+            lambda: "argument student.default_adaptor" in json.dumps(_status(cluster, namespace)),
             _SERVE_S,
         )
 
 
-def _applications(cluster: Cluster, namespace: str) -> str:
-    status = cluster.get("rayservice", "demo-nesycd", "-n", namespace)["status"]
-    return json.dumps(status)
+def _status(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """The RayService's; empty before the operator has seen it."""
+    found: dict[str, Any] = cluster.get("rayservice", "demo-nesycd", "-n", namespace)
+    return dict(found.get("status", {}))
+
+
+def _is_running(cluster: Cluster, namespace: str) -> bool:
+    """What `kubectl get rayservice` says."""
+    return bool(_status(cluster, namespace).get("serviceStatus") == "Running")
+
+
+def _active(cluster: Cluster, namespace: str) -> str:
+    """The Ray cluster that serves, as `kubectl get -o name` would name it; empty for none."""
+    name = _status(cluster, namespace)["activeServiceStatus"].get("rayClusterName")
+    return f"raycluster.ray.io/{name}" if name else ""
