@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(notdir $(LOCK))
 # Where a CPU build of torch comes from when the configured package index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup run sample test integration operator e2e kill upgrades lint format type proto bench lock clean
+.PHONY: help setup run sample test integration e2e kill upgrades lint format type proto bench lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -42,11 +42,8 @@ sample: $(READY) ## Make the sample anew, by the real run: hours. DATA=DIR holds
 test: $(READY) ## The fast suite.
 	$(BIN)/python -m pytest -m "not integration and not e2e" $(ARGS)
 
-integration: $(READY) ## Real vLLM and Ray with tiny random models; a real Neo4j server.
-	$(BIN)/python -m pytest -m "integration and not operator" $(ARGS)
-
-operator: $(READY) ## The chart on a real Kubernetes API, every panel and alert, upgrades under load.
-	$(BIN)/python -m pytest -m operator $(ARGS)
+integration: $(READY) ## Real vLLM and Ray with tiny models, Neo4j, Kubernetes, Prometheus.
+	$(BIN)/python -m pytest -m integration $(ARGS)
 
 e2e: $(READY) ## The whole service with the real student.
 	$(BIN)/python -m pytest -m e2e $(ARGS)

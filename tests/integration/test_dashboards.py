@@ -28,7 +28,7 @@ from tests.traffic import Traffic, traffic
 from tests.unit.helm.test_alerts import ALERTS, ENTRIES
 from tests.unit.helm.test_dashboards import ALL_CHOICES, panels
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
 ADAPTER = "maths@v1"
 GATEWAY_PLACES = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,9 @@ def test_no_call_fails_while_everything_is_upgraded() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    *steps, last = done.stdout.splitlines()
-    assert last == "0 calls failed"
+    # Ray writes lines of its own between them.
+    lines = done.stdout.splitlines()
+    assert "0 calls failed" in lines
+    steps = [line for line in lines if line.endswith(" 0 failed")]
     assert len(steps) == 6
     assert not [line for line in steps if " 0 asked" in line or " 0 streamed" in line]

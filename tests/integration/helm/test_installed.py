@@ -16,7 +16,7 @@ from tests.chart import CHART, PROFILES
 from tests.kube_tools import HELMS, tool
 from tests.kubernetes_api import Cluster, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 _KINDS = (
     "deployment,statefulset,job,pod,service,serviceaccount,secret,configmap,pvc,networkpolicy,"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chart import PROFILES, Object, Pod, pods, render
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator]
+pytestmark = pytest.mark.integration
 
 # (policy, component) -> why it need not hold there.
 EXCEPTIONS = {

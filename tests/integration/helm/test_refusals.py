@@ -9,7 +9,7 @@ import pytest
 from tests.chart import template
 from tests.kube_tools import HELMS
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator]
+pytestmark = pytest.mark.integration
 
 _WORKERS = {"replicas": 1, "resources": {}}
 

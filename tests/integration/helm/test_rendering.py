@@ -21,7 +21,7 @@ from tests.integration.helm.toggles import TOGGLES
 from tests.kube_tools import HELMS
 from tests.needs import missing
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator]
+pytestmark = pytest.mark.integration
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = [f"1.{minor}" for minor in range(29, 38)]

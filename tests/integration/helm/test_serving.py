@@ -25,7 +25,7 @@ from tests.ray_head import ray_head
 from tests.service import SAMPLE, free_port, run
 from tests.tiny_models import write_adapter
 
-pytestmark = [pytest.mark.integration, pytest.mark.operator, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
 
 _SERVE_S = 900.0
 

@@ -15,7 +15,6 @@ from tests.integration.helm.toggles import TOGGLES
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.operator,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of ray, when it is imported
 ]
 
