@@ -82,22 +82,36 @@ annotations:
     sizeLimit: {{ .root.Values.ray.temporaryStorage }}
 - name: cache
   {{- if .root.Values.cache.persistence.enabled }}
-  persistentVolumeClaim:
-    claimName: {{ include "nesycd.claim" (dict "root" .root "name" "cache") }}
+  {{- include "nesycd.volumeSource" (dict "root" .root "name" "cache") | nindent 2 }}
   {{- else }}
   emptyDir:
     sizeLimit: {{ .root.Values.cache.persistence.size }}
   {{- end }}
 {{- if and .knowledge (include "nesycd.knowledgeVolume" .root) }}
 - name: knowledge
-  persistentVolumeClaim:
-    claimName: {{ include "nesycd.claim" (dict "root" .root "name" "knowledge") }}
+  {{- include "nesycd.volumeSource" (dict "root" .root "name" "knowledge") | nindent 2 }}
 {{- end }}
 {{- if and .adapters .root.Values.adapters.persistence.enabled }}
 - name: adapters
-  persistentVolumeClaim:
-    claimName: {{ include "nesycd.claim" (dict "root" .root "name" "adapters") }}
-    readOnly: true
+  {{- include "nesycd.volumeSource" (dict "root" .root "name" "adapters" "readOnly" true) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Where the volume of a persistent part comes from: its own source, or a claim. */}}
+{{- define "nesycd.volumeSource" -}}
+{{- with (index .root.Values .name).persistence }}
+{{- if and .volume .existingClaim }}
+{{- fail (printf "%s.persistence: volume and existingClaim (%s) exclude each other" $.name .existingClaim) }}
+{{- end }}
+{{- if .volume }}
+{{- toYaml .volume }}
+{{- else -}}
+persistentVolumeClaim:
+  claimName: {{ include "nesycd.claim" (dict "root" $.root "name" $.name) }}
+  {{- if $.readOnly }}
+  readOnly: true
+  {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -60,6 +60,7 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"neo4j": {"bundled": {"heap": "1 GB"}}}, "heap"),
     ({"knowledge": {"persistence": {"accessModes": []}}}, "accessModes"),
     ({"adapters": {"persistence": {"accessModes": ["Shared"]}}}, "accessModes"),
+    ({"adapters": {"persistence": {"volume": {"csi": {}, "nfs": {}}}}}, "volume"),
     ({"cache": {"persistence": {"size": "big"}}}, "size"),
     ({"loader": {"source": {"kind": "url"}}}, "kind"),
     ({"loader": {"backoffLimit": -1}}, "backoffLimit"),
@@ -117,6 +118,14 @@ CONTRADICTING: tuple[tuple[dict[str, Any], str], ...] = (
             "loader.enabled with the embedded store needs knowledge.persistence.enabled: the "
             "loader and the readers share a volume"
         ),
+    ),
+    (
+        {
+            "adapters": {
+                "persistence": {"enabled": True, "existingClaim": "a", "volume": {"nfs": {}}}
+            }
+        },
+        "adapters.persistence: volume and existingClaim (a) exclude each other",
     ),
     (
         {"loader": {"source": {"kind": "volume"}}},

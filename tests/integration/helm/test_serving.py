@@ -23,18 +23,23 @@ from tests.kube_tools import tool
 from tests.kubernetes_api import Cluster, wait_for
 from tests.ray_head import ray_head
 from tests.service import SAMPLE, free_port, run
-from tests.tiny_models import write_adapter
+from tests.tiny_models import build_model, write_adapter
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
 
 _SERVE_S = 900.0
 
 
-def _values(adapters: Path) -> dict[str, Any]:
-    """A student without a model, and a store that needs no volume."""
+def _values(model: Path, adapters: Path) -> dict[str, Any]:
+    """A tiny random model in vLLM, and a store that needs no volume."""
     return {
         "settings": {
-            "student": {"backend": "scripted", "default_adapter": "bbh@v1"},
+            "student": {
+                "model": str(model),
+                "dtype": "float32",
+                "kv_cache_bytes": 1 << 27,
+                "default_adapter": "bbh@v1",
+            },
             "serve": {"student_cpus": 0.1},
         },
         "knowledge": {"persistence": {"enabled": False}},
@@ -90,8 +95,8 @@ def _gateway(pod: Pod, log: Path) -> Iterator[str]:
 
 
 def _ask(address: str) -> dict[str, Any]:
-    words = ("ask", "What is six times seven?", "--json", "--address", address)
-    done = run(*words, environment=os.environ)
+    words = ("What is six times seven?", "--max-new-tokens", "8", "--json", "--address", address)
+    done = run("ask", *words, environment=os.environ)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -100,12 +105,13 @@ def _ask(address: str) -> dict[str, Any]:
 def test_kuberay_deploys_the_chart_and_an_upgrade_takes_effect_in_the_same_ray(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
+    model = build_model(tmp_path / "tiny", context=4096)
     adapters, cache = tmp_path / "adapters", tmp_path / "cache"
     for version in ("v1", "v2"):
         write_adapter(adapters, f"bbh@{version}")
     cache.mkdir()
     (cache / "models").symlink_to(Settings().cache / "models")
-    values = _values(adapters)
+    values = _values(model, adapters)
     objects = render(values=values)
     [head_pod] = [pod for pod in pods(objects) if pod.part == "RayService head"]
     [gateway_pod] = [pod for pod in pods(objects) if pod.part == "Deployment"]
@@ -128,8 +134,9 @@ def test_kuberay_deploys_the_chart_and_an_upgrade_takes_effect_in_the_same_ray(
                 lambda: run("health", "--address", address, environment=os.environ).returncode == 0,
             )
             answer = _ask(address)
-            assert answer["answer"] == "42"
+            assert answer["model"] == "tiny"
             assert answer["adapter"] == "bbh@v1"
+            assert answer["tokens"]["completion"] > 0
 
             # More replicas: the first one goes on as it is.
             [first] = ray.running("Student")

@@ -102,6 +102,23 @@ TOGGLES: Mapping[str, dict[str, Any]] = {
         "adapters": {"persistence": {"enabled": True, "existingClaim": "a", "subPath": "lora"}},
         "cache": {"persistence": {"enabled": True, "existingClaim": "c"}},
     },
+    "volumes of an object store": {
+        "adapters": {
+            "persistence": {
+                "enabled": True,
+                "volume": {
+                    "csi": {
+                        "driver": "gcsfuse.csi.storage.gke.io",
+                        "readOnly": True,
+                        "volumeAttributes": {"bucketName": "adapters"},
+                    }
+                },
+            }
+        },
+        "cache": {
+            "persistence": {"enabled": True, "volume": {"nfs": {"server": "nfs", "path": "/"}}}
+        },
+    },
     "claims made here": {
         "knowledge": {"persistence": {"storageClass": "slow", "keep": False}},
         "adapters": {"persistence": {"enabled": True, "accessModes": ["ReadOnlyMany"]}},
