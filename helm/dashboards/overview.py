@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helm.dashboards.grafana import Page, Panel, Query, Row, quantiles
+from helm.dashboards.shared import answers_by_adapter, degraded_by_cause
 
 _ASKED = 'method=~"Reason|ReasonStream"'
 _FAULTS = 'code=~"INTERNAL|UNAVAILABLE|DEADLINE_EXCEEDED|UNKNOWN"'
@@ -264,30 +265,8 @@ _SERVED = Row(
             kind="stat",
             width=6,
         ),
-        Panel(
-            "Answers by adapter",
-            "Answers per second, by the adapter that gave them; `none` is the bare model.",
-            "ops",
-            (
-                Query(
-                    "{{adapter}}",
-                    "sum by (adapter) (rate(nesycd_answers_total{@}[$__rate_interval]))",
-                ),
-            ),
-            width=12,
-        ),
-        Panel(
-            "Degraded answers by cause",
-            "Answers per second that were made without a part that failed or was late.",
-            "ops",
-            (
-                Query(
-                    "{{cause}}",
-                    "sum by (cause) (rate(nesycd_degraded_answers_total{@}[$__rate_interval]))",
-                ),
-            ),
-            width=12,
-        ),
+        answers_by_adapter(width=12),
+        degraded_by_cause(width=12),
     ),
 )
 

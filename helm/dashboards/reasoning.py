@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helm.dashboards.grafana import Page, Panel, Query, Row, quantiles
+from helm.dashboards.shared import degraded_by_cause
 
 _ANSWERS = "sum(rate(nesycd_gate_decisions_total{@}[$__rate_interval]))"
 
@@ -161,17 +162,7 @@ _RETRIEVAL = Row(
 _MISSING = Row(
     "What was missing",
     (
-        Panel(
-            "Degraded answers by cause",
-            "Answers per second that were made without a part that failed or was late.",
-            "ops",
-            (
-                Query(
-                    "{{cause}}",
-                    "sum by (cause) (rate(nesycd_degraded_answers_total{@}[$__rate_interval]))",
-                ),
-            ),
-        ),
+        degraded_by_cause(width=8),
         Panel(
             "Share of degraded answers",
             "Above a few per cent the alert NesycdKnowledgeDown is near.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helm.dashboards.grafana import Page, Panel, Query, Row, quantiles
+from helm.dashboards.shared import answers_by_adapter
 
 _STUDENT = 'deployment="Student"'
 
@@ -185,17 +186,7 @@ _REPLICAS = Row(
                 ),
             ),
         ),
-        Panel(
-            "Answers by adapter",
-            "Answers per second, by the adapter that gave them; `none` is the bare model.",
-            "ops",
-            (
-                Query(
-                    "{{adapter}}",
-                    "sum by (adapter) (rate(nesycd_answers_total{@}[$__rate_interval]))",
-                ),
-            ),
-        ),
+        answers_by_adapter(width=8),
         Panel(
             "Adapters loaded into engines",
             "Loads in each interval, by adapter, over all replicas. Many: more adapters in use "
