@@ -82,7 +82,7 @@ class StudentDeployment:
     async def check_health(self) -> None:
         # Fails when the engine is dead; and every replica notices new adapter versions.
         await self._student.describe()
-        self._metrics.loaded(self._student.adapter_loads)
+        self._metrics.renew(self._student.adapter_loads)
 
     def __del__(self) -> None:
         if hasattr(self, "_student"):

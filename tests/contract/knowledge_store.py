@@ -256,6 +256,9 @@ class KnowledgeStoreContract(StoreContract):
                 assert len(lookup.found) == 4
 
         searches = [asyncio.create_task(search()) for _ in range(8)]
+        # The first ones wait for their connections, for longer than the load takes.
+        while not seen and not any(one.done() for one in searches):
+            await asyncio.sleep(0.01)
         await fruit.load(release_of("more", more), rows(more))
         await fruit.activate("more", AUTHOR)
         assert (await fruit.search(KnowledgeQuery("x"), vector("x"))).release == release_of(
